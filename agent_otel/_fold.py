@@ -1,0 +1,355 @@
+"""From events to measurements: what each event of the buffer means in the catalog's metrics.
+
+Rules:
+
+1. Everything that can be wrong is checked here, not on the user's thread: types, sizes, budgets, caps.
+2. Events of a run are folded in the order in which they were appended, so the run's own counts are complete
+   when its end is folded. A call that comes after its run's end keeps the agent and misses the per-run counts.
+3. Token counts are inclusive on arrival (`Usage`): input contains cache reads and writes, output contains
+   reasoning. `agent_otel.tokens` gets the disjoint parts, which add up to the bill.
+4. Unknown is unknown. A call without usage is counted as missing, never as zero, and its run's total is not
+   recorded at all.
+
+A `Fold` is used by one drain at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from agent_otel import catalog
+from agent_otel.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.context import Context
+
+    from agent_otel._instruments import Instruments
+    from agent_otel._policy import Labels, Policy
+    from agent_otel.outcomes import Outcomes
+    from agent_otel.prices import Prices
+    from agent_otel.settings import Settings
+
+    Sample = tuple[float, Context | None]
+
+RUN: Final = 0
+TOOL: Final = 1
+INFERENCE: Final = 2
+EVALUATION: Final = 3
+
+
+class Tally:
+    """What the fold knows of one run: its labels and what it has done so far.
+
+    Args:
+        base: The labels of the run, in the order of a per-run metric's first attributes.
+    """
+
+    __slots__ = ("base", "cost", "ended", "inferences", "tokens", "tools")
+
+    def __init__(self, base: Labels) -> None:
+        """Start at nothing; `tokens` and `cost` become None when they can't be known any more."""
+        self.base = base
+        self.tools = 0
+        self.inferences = 0
+        self.tokens: int | None = 0
+        self.cost: float | None = 0.0
+        self.ended = False
+
+    def add(self, tokens: int | None, cost: float | None) -> None:
+        """Add a call's, or a sub-run's, tokens and cost; one unknown makes the sum unknown."""
+        self.tokens = None if self.tokens is None or tokens is None else self.tokens + tokens
+        self.cost = None if self.cost is None or cost is None else self.cost + cost
+
+
+class Fold:
+    """Groups events into measurements and hands the groups to the instruments.
+
+    Args:
+        team: The team's settings.
+        policy: What may become a label.
+        outcomes: The stop reasons and their status, for the zeros.
+        prices: The list prices of models.
+        zeros: Whether the run counter starts at 0 for each outcome of an agent and release.
+    """
+
+    def __init__(self, team: Settings, policy: Policy, outcomes: Outcomes, prices: Prices, zeros: bool) -> None:
+        """Start with nothing seen."""
+        self._team = team
+        self._policy = policy
+        self._outcomes = outcomes
+        self._generation = team.generation
+        self._prices = prices
+        self._zeros = zeros
+        self._zeroed: set[tuple[Labels, str | None]] = set()
+        self._sums: dict[tuple[catalog.Metric, Labels], int] = defaultdict(int)
+        self._samples: dict[tuple[catalog.Metric, Labels], list[Sample]] = defaultdict(list)
+        self._priced: dict[Labels, float] = {}
+        self._handlers: tuple[Callable[..., None], ...] = (self._run, self._tool, self._inference, self._evaluation)
+
+    def event(self, event: tuple[Any, ...]) -> None:
+        """Fold one event.
+
+        Args:
+            event: Its kind, then what the handler of that kind takes.
+        """
+        self._handlers[event[0]](*event[1:])
+
+    def flush(self, instruments: Instruments) -> None:
+        """Hand every group to its instrument and forget it.
+
+        Args:
+            instruments: Where the groups go.
+        """
+        sums, self._sums = self._sums, defaultdict(int)
+        samples, self._samples = self._samples, defaultdict(list)
+        for (metric, labels), total in sums.items():
+            instruments.add(metric, self._policy.attributes(metric, labels), total)
+        for (metric, labels), values in samples.items():
+            instruments.record(metric, self._policy.attributes(metric, labels, len(values)), values)
+
+    def flush_drops(self, instruments: Instruments) -> None:
+        """Add what was dropped since the last time.
+
+        Args:
+            instruments: Where the counts go.
+        """
+        dropped, self._policy.dropped = self._policy.dropped, type(self._policy.dropped)()
+        for reason, count in dropped.items():
+            attributes = self._policy.attributes(catalog.DROPPED_ATTRIBUTES, (reason,))
+            instruments.add(catalog.DROPPED_ATTRIBUTES, attributes, count)
+        lost, self._policy.dropped_measurements = self._policy.dropped_measurements, 0
+        if lost:
+            instruments.add(catalog.DROPPED_MEASUREMENTS, {}, lost)
+
+    def zero(self, base: Labels, nested: str | None) -> None:
+        """Let the run counter of an agent and release start at 0 for each outcome, once.
+
+        A counter that is born at 1 hides its first event from `increase()`.
+
+        Args:
+            base: The labels of the run.
+            nested: `true` for a sub-run.
+        """
+        if not self._zeros or (base, nested) in self._zeroed:
+            return
+        if len(self._zeroed) < self._team.tailored(catalog.RUNS).cap:
+            self._zeroed.add((base, nested))
+        for reason, status in self._outcomes.statuses.items():
+            self._sums[catalog.RUNS, (*base, status, reason, nested)] += 0
+
+    def zero_agent(self, agent: str, release: str | None) -> Labels:
+        """Zero an agent before its first run.
+
+        Args:
+            agent: One of the declared agents.
+            release: The default release.
+
+        Returns:
+            The labels of its runs.
+        """
+        base = self._base(agent, release, ())
+        self.zero(base, None)
+        return base
+
+    def tally(self, run: Any) -> Tally:
+        """What the fold knows of a run, its labels resolved at first sight.
+
+        Args:
+            run: The run object that the events carry.
+        """
+        tally = run.tally
+        if tally is None:
+            tally = run.tally = Tally(self._base(run.agent, run.version, run.attributes))
+            tally.ended = run.agent is None and run.has_ended
+        return tally  # type: ignore[no-any-return]  # the run is duck-typed, so that operations may import this file
+
+    def prices(self) -> Iterable[tuple[float, Any]]:
+        """The list price of every model seen, for the gauge."""
+        metric = catalog.TOKEN_PRICE
+        return [(price, self._policy.attributes(metric, labels)) for labels, price in self._priced.items()]
+
+    def _base(self, agent: object, version: object, given: tuple[tuple[object, object], ...]) -> Labels:
+        name = self._policy.label(catalog.AGENT_NAME, agent)
+        release = self._policy.label(catalog.AGENT_VERSION, self._team.release if version is None else version)
+        if name is None:
+            release = None
+        return (name, release, *self._policy.own_labels(given))
+
+    def _run(
+        self, run: Any, duration: object, outcome: tuple[str, str, str | None], context: Context | None
+    ) -> None:
+        tally = self.tally(run)
+        status, reason, error = outcome
+        tally.ended = True
+        nested = "true" if run.nested else None
+        self.zero(tally.base, nested)
+        self._sums[catalog.RUNS, (*tally.base, status, reason, nested)] += 1
+        self._seconds(catalog.RUN_DURATION, (*tally.base, error), duration, context)
+        steps = self._steps(run.counted_steps)
+        per_run = (
+            (catalog.RUN_STEPS, tally.inferences if steps is None else steps),
+            (catalog.RUN_INFERENCE_CALLS, tally.inferences),
+            (catalog.RUN_TOOL_CALLS, tally.tools),
+            (catalog.RUN_TOKEN_USAGE, tally.tokens),
+            (catalog.RUN_COST, tally.cost if self._team.cost else None),
+        )
+        for metric, value in per_run:
+            if value is not None:
+                self._samples[metric, tally.base].append((value, context))
+        if run.parent is not None:
+            self.tally(run.parent).add(tally.tokens, tally.cost)
+
+    def _steps(self, counted: Iterable[object]) -> int | None:
+        """The steps that the run counted; None when it counted none, so that its model calls are its steps."""
+        numbers = [whole(given) for given in counted]
+        for number in numbers:
+            if number is None:
+                self._policy.drop_measurement("step(n)")
+        good = [number for number in numbers if number is not None]
+        return min(sum(good), catalog.MAX_COUNT) if good else None
+
+    def _tool(
+        self, run: Any, name: object, kind: object, error: str | None, duration: object, context: Context | None
+    ) -> None:
+        tally = self.tally(run)
+        if not tally.ended:
+            tally.tools += 1
+        tool, tool_type = self._tool_name(run.tools, name), self._policy.label(catalog.TOOL_TYPE, kind)
+        self._seconds(catalog.TOOL_DURATION, (*tally.base, tool, tool_type, error), duration, context)
+
+    def _tool_name(self, declared: frozenset[str] | None, name: object) -> str | None:
+        if declared is not None and name not in declared:
+            self._policy.drop("undeclared", catalog.TOOL_NAME.key)
+            return catalog.OTHER
+        return self._policy.label(catalog.TOOL_NAME, name)
+
+    def _inference(
+        self,
+        run: Any,
+        call: tuple[object, object, object],
+        error: str | None,
+        duration: object,
+        first_chunk: float | None,
+        usage: Usage | None,
+        context: Context | None,
+    ) -> None:
+        tally = self.tally(run)
+        operation = self._policy.label(catalog.OPERATION, call[0])
+        provider = self._policy.label(catalog.PROVIDER, call[1])
+        model = self._policy.label(catalog.MODEL, call[2])
+        is_inference = operation in catalog.INFERENCE_OPERATIONS
+        if is_inference and not tally.ended:
+            tally.inferences += 1
+        labels = (*tally.base, operation, provider, model)
+        metric = self._generation.inference if is_inference else self._generation.operation
+        if metric is not None:
+            self._seconds(metric, (*labels, error), duration, context)
+        if self._generation.first_chunk is not None and first_chunk is not None:
+            self._seconds(self._generation.first_chunk, labels, first_chunk, context)
+        if operation in catalog.TOKEN_OPERATIONS:
+            ended_well = error is None or first_chunk is not None
+            self._tokens(tally, labels, self._checked(usage), is_inference, ended_well)
+
+    def _checked(self, usage: Usage | None) -> Usage:
+        """The usage with exact, plausible counts; all absent when there is none or it contradicts itself."""
+        if usage is None:
+            return Usage()
+        counts = Usage(*(None if count is None else whole(count) for count in usage))
+        unusable = any(given is not None and count is None for given, count in zip(usage, counts, strict=True))
+        if unusable or _parts_exceed_whole(counts):
+            self._policy.drop_measurement("token usage")
+            return Usage()
+        return counts
+
+    def _tokens(self, tally: Tally, labels: Labels, usage: Usage, is_inference: bool, ended_well: bool) -> None:
+        place = (*tally.base, *labels[-2:])
+        complete = usage.input is not None and (usage.output is not None or not is_inference)
+        missing = not complete and ended_well
+        if missing:
+            self._sums[catalog.USAGE_MISSING, place] += 1
+        parts = disjoint(usage)
+        for token_type, count in parts.items():
+            self._sums[catalog.TOKENS, (*place, token_type)] += count
+        self._inclusive(labels, usage, is_inference)
+        cost = self._cost(labels[-2:], parts)
+        if not tally.ended:
+            tally.add(None if missing else sum(parts.values()), None if missing else cost)
+
+    def _inclusive(self, labels: Labels, usage: Usage, is_inference: bool) -> None:
+        """The counts as upstream's conventions have them."""
+        counters = self._generation.usage if is_inference else ()
+        for metric, count in zip(counters, usage, strict=False):
+            if count is not None:
+                self._sums[metric, (*labels, catalog.UNKNOWN)] += count
+        histogram = self._generation.token_usage
+        for token_type, count in zip(catalog.GENAI_TOKEN_TYPE.values, usage, strict=False):
+            if histogram is not None and count is not None:
+                self._samples[histogram, (*labels, token_type)].append((count, None))
+
+    def _cost(self, provider_and_model: Labels, parts: dict[str, int]) -> float | None:
+        prices = self._prices.of(*provider_and_model)
+        for token_type, price in prices.items():
+            self._priced[(*provider_and_model, token_type)] = price
+        if any(count and token_type not in prices for token_type, count in parts.items()):
+            return None
+        return sum(count * prices.get(token_type, 0.0) for token_type, count in parts.items())
+
+    def _evaluation(self, run: Any, agent: object, version: object, name: object, label: object) -> None:
+        base = self._base(agent, version, ()) if run is None else self.tally(run).base
+        verdict = self._policy.label(catalog.EVALUATION_NAME, name), self._policy.label(catalog.EVALUATION_LABEL, label)
+        self._sums[catalog.EVALUATIONS, (*base, *verdict)] += 1
+
+    def _seconds(self, metric: catalog.Metric, labels: Labels, value: object, context: Context | None) -> None:
+        if isinstance(value, (int, float)) and 0 <= value < math.inf:
+            self._samples[metric, labels].append((float(value), context))
+        else:
+            self._policy.drop_measurement(metric.name)
+
+
+def whole(count: object) -> int | None:
+    """The count as an exact `int`, or None when it is no plausible whole number.
+
+    Args:
+        count: An int, an integral float or a numpy integer is accepted; a bool, text, a negative number, NaN and
+            anything above `catalog.MAX_COUNT` is not.
+    """
+    if isinstance(count, bool):
+        return None
+    try:
+        number = int(count) if isinstance(count, float) else operator.index(count)  # type: ignore[arg-type]  # TypeError is caught
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number == count and 0 <= number <= catalog.MAX_COUNT else None
+
+
+def _parts_exceed_whole(usage: Usage) -> bool:
+    return any(whole is not None and sum(parts) > whole for whole, parts in _sides(usage))
+
+
+def _sides(usage: Usage) -> tuple[tuple[Any, tuple[Any, ...]], ...]:
+    return (
+        (usage.input, (usage.cache_read or 0, usage.cache_write or 0)),
+        (usage.output, (usage.reasoning or 0,)),
+    )
+
+
+def disjoint(usage: Usage) -> dict[str, int]:
+    """The token types that add up to the bill; what isn't known is left out.
+
+    Args:
+        usage: Inclusive, checked counts.
+    """
+    (input_tokens, cached), (output_tokens, reasoning) = _sides(usage)
+    parts: dict[str, Any] = {
+        "input": None if input_tokens is None else input_tokens - sum(cached),
+        "cache_read": usage.cache_read,
+        "cache_write": usage.cache_write,
+        "output": None if output_tokens is None else output_tokens - sum(reasoning),
+        "reasoning": usage.reasoning,
+    }
+    return {token_type: count for token_type, count in parts.items() if count is not None}

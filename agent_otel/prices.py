@@ -1,0 +1,89 @@
+"""List prices of models: the team's own table first, then genai-prices if it is installed (extra `prices`).
+
+A price is looked up once for each provider and model, when the first call of that model is folded, never on
+the hot path and never over the network. A model without a price has no series and makes its run's cost unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from agent_otel import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_logger: Final = logging.getLogger(__name__)
+
+_NONE: Final[Mapping[str, float]] = MappingProxyType({})
+_MILLION: Final = 1_000_000
+_GENAI_PRICES_IDS: Final = {
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "aws.bedrock": "aws",
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "mistral_ai": "mistral",
+    "x_ai": "x-ai",
+    "moonshot_ai": "moonshotai",
+}
+
+
+class Prices:
+    """USD for one token, by provider, model and token type.
+
+    Args:
+        table: The team's own, in USD per million tokens; it always wins.
+    """
+
+    def __init__(self, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+        """Start with nothing looked up."""
+        self._table = table
+        self._found: dict[tuple[str | None, str | None], Mapping[str, float]] = {}
+
+    def of(self, provider: str | None, model: str | None) -> Mapping[str, float]:
+        """USD for one token of each type that has a price; empty when none is known.
+
+        Args:
+            provider: As in the call, such as `openai`.
+            model: As in the call.
+        """
+        found = self._found.get((provider, model))
+        if found is None:
+            found = self._found[provider, model] = self._look_up(provider, model)
+        return found
+
+    def _look_up(self, provider: str | None, model: str | None) -> Mapping[str, float]:
+        if provider is None or model is None or catalog.OTHER in {provider, model}:
+            return _NONE
+        own = self._table.get(provider, {}).get(model)
+        millions = dict(own) if own is not None else _from_genai_prices(provider, model)
+        if not millions:
+            _logger.info("agent_otel: no price known for model %s of %s: its cost stays unknown", model, provider)
+        if "output" in millions:
+            millions.setdefault("reasoning", millions["output"])
+        return {token_type: usd / _MILLION for token_type, usd in millions.items()}
+
+
+def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
+    try:
+        from genai_prices import data_snapshot  # noqa: PLC0415 -- an extra, loaded when a price is asked for
+    except ImportError:
+        return {}
+    try:
+        _, info = data_snapshot.get_snapshot().find_provider_model(model, None, _GENAI_PRICES_IDS.get(provider, provider), None)
+        prices = info.get_prices(datetime.now(timezone.utc))
+    except Exception:  # noqa: BLE001 -- unknown models raise, and a price must never break a collection
+        return {}
+    named = {
+        "input": prices.input_mtok,
+        "cache_read": prices.cache_read_mtok,
+        "cache_write": prices.cache_write_mtok,
+        "output": prices.output_mtok,
+    }
+    return {kind: float(usd) for kind, usd in named.items() if isinstance(usd, (int, float, Decimal))}
