@@ -39,7 +39,7 @@ types: $(VENV)/.dev  ## strict types of the package, the examples, the scripts a
 	$(PY) -m mypy
 
 layers: $(VENV)/.dev  ## who may import whom
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
 
 generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog
 	$(PY) -m agent_otel.artifacts

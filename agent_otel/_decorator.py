@@ -3,12 +3,16 @@
 One primitive serves all four kinds: an operation that can be started and ended. A generator's operation is
 current only while the generator's body runs, never while its consumer does, so that two interleaved generators
 don't take each other's calls. A generator that its consumer leaves ends with `GeneratorExit`.
+
+The event loop must not learn of the async generator inside: at its end it closes every one that it knows at the
+same time, and the outer one's `aclose()` would find the inner one closing already.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -29,7 +33,10 @@ class Operation(Protocol):
         """Make the operation current while a generator's body runs."""
 
     def returned(self, value: Any) -> None:
-        """See what the function returned or yielded."""
+        """See what the function returned."""
+
+    def yielded(self, value: Any) -> None:
+        """See what the generator yielded."""
 
 
 def measured(function: Callable[..., Any], begin: Callable[[], Operation]) -> Callable[..., Any]:
@@ -39,12 +46,25 @@ def measured(function: Callable[..., Any], begin: Callable[[], Operation]) -> Ca
         function: `def`, `async def`, a generator function or an async generator function.
         begin: Makes the operation of one call.
     """
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(measured(function.__func__, begin))
     wrapper = _kind(function)(function, begin)
     return functools.wraps(function)(wrapper)
 
 
+def body_of(function: Any) -> Any:
+    """What runs when it is called: of a callable object, its `__call__`.
+
+    Args:
+        function: Any callable.
+    """
+    if inspect.isroutine(function) or inspect.isclass(function) or isinstance(function, functools.partial):
+        return function
+    return getattr(function, "__call__", function)  # noqa: B004 -- to look at it, not to ask
+
+
 def _kind(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
-    called = function if inspect.isroutine(function) or isinstance(function, functools.partial) else function.__call__
+    called = body_of(function)
     if inspect.isasyncgenfunction(called):
         return _async_generator
     if inspect.isgeneratorfunction(called):
@@ -97,7 +117,7 @@ def _generator(function: Callable[..., Any], begin: Callable[[], Operation]) -> 
             while True:
                 with operation.resumed():
                     item = resume()
-                    operation.returned(item)
+                    operation.yielded(item)
                 try:
                     resume = functools.partial(body.send, (yield item))
                 except GeneratorExit:
@@ -122,12 +142,12 @@ def _async_generator(function: Callable[..., Any], begin: Callable[[], Operation
         with operation.resumed():
             operation.start()
             body = function(*args, **kwargs)
-        resume: Callable[[], Any] = body.__anext__
+        resume: Callable[[], Any] = functools.partial(_first, body)
         try:
             while True:
                 with operation.resumed():
                     item = await resume()
-                    operation.returned(item)
+                    operation.yielded(item)
                 try:
                     resume = functools.partial(body.asend, (yield item))
                 except GeneratorExit:
@@ -143,3 +163,16 @@ def _async_generator(function: Callable[..., Any], begin: Callable[[], Operation
             raise
 
     return wrapper
+
+
+def _first(body: AsyncGenerator[Any, Any]) -> Any:
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_leave_alone)
+    try:
+        return body.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _leave_alone(_body: object) -> None:
+    """The wrapper closes its body."""

@@ -365,6 +365,7 @@ FORBIDDEN: Final = frozenset(
         "task_id",
         "message_id",
         "user_id",
+        "enduser_id",
         "user",
         "user_name",
         "username",
@@ -402,6 +403,14 @@ FORBIDDEN: Final = frozenset(
     }
 )
 """Keys that never become a label, whoever declares them; compared without case, dots, dashes or a `gen_ai.` prefix."""
+
+FORBIDDEN_ENDINGS: Final = (
+    *(f"_{key}" for key in sorted(FORBIDDEN) if "_" in key),
+    "_email",
+    "_prompt",
+    "_password",
+)
+"""The same keys inside a namespace, such as `app.user_id`."""
 
 # Bounds. Upstream's are always among ours.
 

@@ -14,6 +14,7 @@ Rules for whoever changes this file:
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import deque
 from contextlib import contextmanager, nullcontext
@@ -21,7 +22,7 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from agent_otel import catalog, usage
-from agent_otel._decorator import measured
+from agent_otel._decorator import body_of, measured
 from agent_otel._fold import EVALUATION, INFERENCE, RUN, TOOL
 from agent_otel._recorder import SOFT_LIMIT, recording_context
 from agent_otel.outcomes import blame
@@ -85,6 +86,7 @@ class Run:
         "attributes",
         "counted_steps",
         "has_ended",
+        "inside",
         "is_inherited",
         "nested",
         "outer",
@@ -107,9 +109,10 @@ class Run:
         self._owner = owner
         self._stopped: str | None = None
         self._failed: tuple[str, str, str | None] | None = None
+        self.inside: Run | None = None
         self.agent = agent
         self.version = version
-        self.tools = None if tools is None else _tool_names(tools)
+        self.tools = None if tools is None else _tool_names(tools, owner)
         self.attributes: tuple[tuple[object, object], ...] = () if attributes is None else _pairs(attributes)
         self.counted_steps: list[object] | deque[object] = []
         self.started: float | None = None
@@ -149,6 +152,7 @@ class Run:
         """
         if self.started is None or self.has_ended:
             return
+        self.has_ended = True  # at once, lest another thread or a signal handler ends it too
         recorder = self._owner.recorder
         duration = recorder.clock() - self.started
         self._leave(recorder)
@@ -156,14 +160,13 @@ class Run:
             _append(recorder, (RUN, self, duration, self._outcome(error), recording_context()))
 
     def _leave(self, recorder: Recorder) -> None:
-        self.has_ended = True
         recorder.live.pop(id(self), None)
         if _current.get() is self:
             _current.set(self.outer)
 
     def shut_down(self) -> None:
         """End a run that is still open when the process shuts down, with stop reason `shutdown`."""
-        if self._stopped is None:
+        if self._stopped in {None, "completed"}:
             self._stopped = "shutdown"
         self.end()
 
@@ -171,6 +174,8 @@ class Run:
         if error is None and self._stopped is None and self._failed is None:
             return ("ok", "completed", None)
         outcomes = self._owner.recorder.outcomes
+        if isinstance(error, GeneratorExit) and self._failed is not None:
+            error = None  # whoever leaves after a failure doesn't undo it
         if error is not None or self._failed is None:
             return outcomes.of_run(self._stopped, error)
         if self._stopped in {None, "completed"}:
@@ -219,12 +224,14 @@ class Run:
 
     def _steps(self, items: Iterable[T]) -> Iterator[T]:
         for item in items:
-            self.counted_steps.append(1)
+            if not self.has_ended:
+                self.counted_steps.append(1)
             yield item
 
     async def _async_steps(self, items: AsyncIterable[T]) -> AsyncIterator[T]:
         async for item in items:
-            self.counted_steps.append(1)
+            if not self.has_ended:
+                self.counted_steps.append(1)
             yield item
 
     def step(self, n: int = 1) -> None:
@@ -233,7 +240,8 @@ class Run:
         Args:
             n: How many, 0 or more.
         """
-        self.counted_steps.append(n)
+        if not self.has_ended:
+            self.counted_steps.append(n)
 
     def inference(self, model: str | None, *, provider: str | None, operation: str = "chat") -> Inference:
         """Measure one model call of this run.
@@ -266,7 +274,8 @@ class Run:
         Args:
             error: The exception, or an `error.type`. An exception that leaves the block later decides instead.
         """
-        self._failed = self._owner.recorder.outcomes.of_run(None, error)
+        given = catalog.OTHER if error is None else error  # type: ignore[redundant-expr]  # None is no success
+        self._failed = self._owner.recorder.outcomes.of_run(None, given)
 
     def stop(self, reason: str) -> None:
         """Say why the run ends; the last call wins, and nothing but `completed` gives way to an exception.
@@ -277,7 +286,7 @@ class Run:
         """
         recorder = self._owner.recorder
         self._stopped = recorder.outcomes.stop_reason(reason)
-        if self._stopped == catalog.OTHER and reason != catalog.OTHER:
+        if self._stopped == catalog.OTHER and not (type(reason) is str and reason == catalog.OTHER):
             recorder.tell("word", "stop(reason)")
 
     def evaluation(self, name: str, label: str) -> None:
@@ -297,14 +306,20 @@ class Run:
         """
         context = copy_context()
         context.run(_current.set, self)
-        if inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(body_of(function)):
 
+            @functools.wraps(function)
             async def bound_coroutine(*args: Any, **kwargs: Any) -> Any:
+                before = _current.get()
                 _current.set(self)
-                return await function(*args, **kwargs)
+                try:
+                    return await function(*args, **kwargs)
+                finally:
+                    _current.set(before)
 
             return bound_coroutine  # type: ignore[return-value]  # same signature
 
+        @functools.wraps(function)
         def bound(*args: Any, **kwargs: Any) -> Any:
             # One context can't be entered by two threads: each call gets its own copy.
             return context.copy().run(function, *args, **kwargs)
@@ -317,6 +332,8 @@ class Run:
 
     def returned(self, value: object) -> None:
         """A run takes nothing from what the function returned."""
+
+    yielded = returned
 
 
 class Call:
@@ -437,6 +454,8 @@ class ToolCall(Call):
     def returned(self, value: object) -> None:
         """A tool call takes nothing from what the function returned."""
 
+    yielded = returned
+
 
 class Inference(Call):
     """One model call. Made by `agent_otel.inference()` or `run.inference()`.
@@ -550,16 +569,22 @@ class Inference(Call):
 
     def _chunks(self, stream: Iterable[T]) -> Iterator[T]:
         for chunk in stream:
-            self.returned(chunk)
+            self.yielded(chunk)
             yield chunk
 
     async def _async_chunks(self, stream: AsyncIterable[T]) -> AsyncIterator[T]:
         async for chunk in stream:
-            self.returned(chunk)
+            self.yielded(chunk)
             yield chunk
 
     def returned(self, value: object) -> None:
-        """Read usage from what the function returned, or from a chunk that passed."""
+        """Read usage from what the function returned."""
+        self.usage(value)
+
+    def yielded(self, value: object) -> None:
+        """Mark the first chunk, and read usage from any."""
+        if self._first_chunk is None:
+            self.first_chunk()
         self.usage(value)
 
 
@@ -572,9 +597,15 @@ def tool_call(owner: Owner, run: Run | None, name: Any, kind: str) -> Any:
         name: The tool's name, or the function.
         kind: `gen_ai.tool.type`.
     """
-    if not callable(name):
+    if not callable(name) and not isinstance(name, classmethod):
         return ToolCall(owner, run, name, kind)
-    return ToolCall(owner, run, getattr(name, "__name__", type(name).__name__), kind)(name)
+    return ToolCall(owner, run, _name_of(name), kind)(name)
+
+
+def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _append(recorder: Recorder, event: tuple[Any, ...]) -> None:
@@ -590,22 +621,31 @@ def _nearest(run: Run | None, owner: Owner) -> Run | None:
     return run
 
 
-def _tool_names(tools: Iterable[object]) -> frozenset[object]:
-    return frozenset(tool if isinstance(tool, str) else getattr(tool, "__name__", None) for tool in tools)
+def _tool_names(tools: Iterable[object], owner: Owner) -> frozenset[object] | None:
+    names = [tools] if isinstance(tools, str) else tools
+    try:
+        return frozenset(name if isinstance(name, str) else getattr(name, "__name__", None) for name in names)
+    except Exception:  # noqa: BLE001 -- no wrong value raises
+        owner.recorder.tell("type", "run(tools=...)")
+        return None
 
 
 def _pairs(attributes: Mapping[str, object]) -> tuple[tuple[object, object], ...]:
-    return tuple(attributes.items())
+    try:
+        return tuple((key, value) for key, value in attributes.items())
+    except Exception:  # noqa: BLE001 -- no wrong value raises; the fold drops and counts it
+        return ((attributes, None),)
 
 
 @contextmanager
 def _resumed(run: Run) -> Iterator[None]:
     before = _current.get()
     if run.started is not None:
-        _current.set(run)
+        _current.set(run.inside or run)
     try:
         yield
     finally:
+        run.inside = _current.get()  # a block that the body opened may still be open when it goes on
         _current.set(before)
 
 

@@ -20,6 +20,7 @@ import errno
 import re
 from contextlib import suppress
 from enum import Enum
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +48,7 @@ def _table(text: str) -> dict[str, str]:
 _GENERIC: Final = frozenset({"invalid_request", "server_error"})
 
 # Classes. `FileNotFoundError` is `not_found` as `PermissionError` is `permission_denied`: agents' tools read
-# files, and what was named isn't there, be it behind a path or a URL. Python 3.10 has more than one TimeoutError.
+# files, and what was named isn't there, be it behind a path or a URL. Python 3.10 has several TimeoutErrors.
 # `google` is genai, adk, api_core and auth; `agents` is openai-agents.
 _CLASSES: Final = _table("""
     [builtins] timeout: TimeoutError; connection: ConnectionError; permission_denied: PermissionError;
@@ -125,7 +126,7 @@ _CLASSES: Final = _table("""
         not_found: ModelNotFoundError; invalid_request: ModelRequestRejectedError;
         context_length: ModelContextWindowExceededError; content_filter: ContentFilterError;
         connection: ModelConnectionError; server_error: ModelServerError; overloaded: ModelUnavailableError;
-        cancelled: RunCancelled; max_tokens: OutputTokenLimitExceeded;
+        cancelled: RunCancelled; max_tokens: IncompleteToolCall OutputTokenLimitExceeded;
         budget_exceeded: ModelQuotaExceededError UsageLimitExceeded;
         human_handoff: ApprovalRequired CallDeferred
     [smolagents] max_steps: AgentMaxStepsError
@@ -180,9 +181,10 @@ _STOP_WORDS: Final = _table("""
         function_calls no_tool_call reason_stop reason_tool_calls stop stop_criteria_met stop_sequence
         succeeded success task_state_completed tool_call tool_calls tool_rule tool_use
     max_steps: agent_max_steps agent_stopped_due_to_iteration_limit_or_time_limit
-        agent_stopped_due_to_max_iterations error_max_turns graph_recursion iteration_limit llm_calls_limit
-        max_iteration max_iterations max_rounds max_turn_requests max_turns model_call_limit pause_turn
-        recursion_limit step_limit too_many_tool_calls tool_call_limit tool_usage_limit turn_limit
+        agent_stopped_due_to_max_iterations error_max_turns graph_recursion graph_recursion_limit
+        iteration_limit llm_calls_limit max_iteration max_iterations max_rounds max_turn_requests max_turns
+        model_call_limit pause_turn recursion_limit step_limit too_many_tool_calls tool_call_limit
+        tool_usage_limit turn_limit
     max_tokens: blocking_limit context_length context_window continuation error_limit incomplete_output
         length length_finish_reason max_completion_tokens max_length max_output_tokens max_prompt_tokens
         model_context_window model_length output_token_limit prompt_too_long reason_max_context
@@ -238,6 +240,7 @@ _NAMES: Final = (
     "status",  # a number in aiohttp, a word in google-genai
     "HTTPStatusCode",  # botocore
     "api_error_status",  # claude-agent-sdk
+    "rate_limit_type",  # litellm
     "code",
     "Code",  # botocore
     "error_code",  # anthropic
@@ -248,12 +251,11 @@ _NAMES: Final = (
     "error",  # OAuth
     "subtype",  # claude-agent-sdk
     "terminal_reason",  # claude-agent-sdk
-    "rate_limit_type",  # litellm
 )
 _INNER_NAMES: Final = ("reason", "error")  # where urllib, urllib3 and google-adk keep what they wrap
 
 _MARK: Final = "_agent_otel_blame"
-_MOST_LINKS: Final = 10_000  # of a chain or a group; a program with more has trouble enough
+_MOST_LINKS: Final = 1_000  # of a chain or a group; a program with more has trouble enough
 _MOST_CHARACTERS: Final = 100
 _ENDING: Final = re.compile("_(error|exception|exceeded|exhausted|failed|reached|triggered)$")
 _HUMPS: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -336,7 +338,7 @@ class Outcomes:
     def _reason_of(self, error: object, kind: str | None) -> str:
         if error is None:
             return "completed"
-        if isinstance(error, str) and self.statuses.get(error) == "error":
+        if type(error) is str and self.statuses.get(error) == "error":
             return error
         reason = _safely(_cancellation, error) or _safely(_blamed, error) or kind
         return "error" if reason is None or reason == OTHER or reason not in self.statuses else reason
@@ -362,8 +364,8 @@ class Outcomes:
         packages = _packages(type(error))
         evidence = _evidence(error)
         for code in map(_key, evidence):
-            yield from (self._words.get(f"{package}.{code}") for package in packages)
-            yield _look_up(self._words, code)
+            special = (self._words.get(f"{package}.{code}") for package in packages)
+            yield _first(special) or _look_up(self._words, code)
         yield from map(_CLASSES.get, _class_names(type(error)))
         yield from map(_status_type, evidence)
         yield from (_look_up(self._words, _key(name)) for name in _names(type(error)))
@@ -430,7 +432,7 @@ def _inside(error: BaseException) -> tuple[BaseException, ...]:
     """Return what an exception that says nothing itself was made of: at most one, and no cancellation."""
     kept = (vars(error).get(name) for name in _INNER_NAMES)
     inner = _members(error) or (*_cause(error), *(each for each in kept if isinstance(each, BaseException)))
-    return tuple(each for each in inner if _cancellation(each) is None)[:1]
+    return tuple(islice((each for each in inner if _cancellation(each) is None), 1))
 
 
 def _package(cls: type) -> str:
@@ -468,8 +470,8 @@ def _evidence(error: BaseException) -> list[object]:
 
 def _grpc_code(error: Any) -> object:
     # A call under way is an RpcError too, and its `code()` waits until it has ended.
-    is_done = getattr(error, "done", None)
-    return error.code() if is_done is None or is_done() else None
+    is_done, code = getattr(error, "done", None), getattr(error, "code", None)
+    return code() if callable(code) and (is_done is None or is_done()) else None
 
 
 def _places(own: Mapping[str, object]) -> list[Mapping[str, object]]:

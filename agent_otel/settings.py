@@ -140,8 +140,9 @@ def normal_key(key: str) -> str:
 
 
 def forbidden(key: str) -> bool:
-    """Whether a key must never become a label, whoever declares it."""
-    return normal_key(key) in catalog.FORBIDDEN
+    """Whether a key must never become a label, whoever declares it and in whatever namespace."""
+    normal = normal_key(key)
+    return normal in catalog.FORBIDDEN or normal.endswith(catalog.FORBIDDEN_ENDINGS)
 
 
 def _shown(raw: object) -> str:
@@ -192,7 +193,7 @@ def _attributes(raw: object) -> Mapping[str, int]:
 
 def _limits(raw: object) -> Mapping[str, int]:
     known = {metric.name for metric in catalog.METRICS} | {a.key for a in catalog.ATTRIBUTES if not a.is_closed}
-    pairs = _pairs(raw, "name:number, such as gen_ai.tool.name:200")
+    pairs = _pairs(raw, f"name:number, such as {catalog.TOOL_NAME.key}:200")
     for key in pairs:
         if key not in known:
             raise ValueError(f"{key} has no limit: use a metric or an open attribute of docs/metrics.md")

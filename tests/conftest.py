@@ -1,0 +1,133 @@
+"""Fixtures for all tests: a clock to turn by hand, an `AgentMetrics` that records in memory, and tables of it.
+
+Nothing here touches the global meter provider, the environment or the real time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from agent_otel import AgentMetrics, Settings, catalog, views
+from agent_otel.testing import Captured, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Observed(NamedTuple):
+    """An `AgentMetrics` and what it recorded, as small tables."""
+
+    metrics: AgentMetrics
+    captured: Captured
+    clock: FakeClock
+
+    def totals(self, metric: catalog.Metric, *attributes: catalog.Attribute) -> Any:
+        """How many, by the values of these attributes: `{"search": 2}`; the plain number without attributes.
+
+        A counter's value or a histogram's count. Zeros are left out, so that a table holds what happened.
+        """
+        return self._table(metric, attributes, "count")
+
+    def sums(self, metric: catalog.Metric, *attributes: catalog.Attribute) -> Any:
+        """The sum of a histogram's values, in the form of `totals`; sums of 0 are kept."""
+        return self._table(metric, attributes, "sum")
+
+    def _table(self, metric: catalog.Metric, attributes: tuple[catalog.Attribute, ...], field: str) -> Any:
+        table: Counter[Any] = Counter()
+        for carried, point in self.captured.points(metric).items():
+            has = dict(carried)
+            values = tuple(has.get(attribute.key) for attribute in attributes)
+            amount = point.value if hasattr(point, "value") else getattr(point, field)
+            if amount or field == "sum":
+                table[values[0] if len(values) == 1 else values] += amount
+        return dict(table) if attributes else sum(table.values())
+
+    def ends(self) -> list[tuple[str, str, str | None]]:
+        """The status and stop reason of each run and, since the two stand on two metrics, its `error.type`.
+
+        Only for tests whose runs all end in the same way, or of which at most one has an error type.
+        """
+        runs = Counter(self.totals(catalog.RUNS, catalog.RUN_STATUS, catalog.STOP_REASON))
+        errors = self.totals(catalog.RUN_DURATION, catalog.ERROR_TYPE)
+        named = [error for error in errors if error is not None]
+        if len(runs) == len(errors) == 1:
+            named = list(errors)
+        plain = dict.fromkeys(runs, None) if not named else dict.fromkeys(runs, named[0])
+        return [(*way, plain[way]) for way in runs.elements()]
+
+
+def observe(clock: FakeClock | None = None, **settings: Any) -> Observed:
+    """A fresh `AgentMetrics` with Views on a provider of its own, whatever the environment says."""
+    team = Settings(**settings)
+    clock = FakeClock() if clock is None else clock
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], views=views(team), shutdown_on_exit=False)
+    return Observed(AgentMetrics(provider, clock=clock, settings=team), Captured(reader), clock)
+
+
+@pytest.fixture(scope="session", name="observe")
+def _observe() -> Callable[..., Observed]:
+    """`observe(**settings)` makes an `Observed` of its own: for settings, and for each example of a property."""
+    return observe
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Stands still until `clock.advance(seconds)`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def observed(clock: FakeClock) -> Observed:
+    """`metrics`, `captured` and the tables, in one."""
+    return observe(clock)
+
+
+@pytest.fixture
+def metrics(observed: Observed) -> AgentMetrics:
+    """A fresh `AgentMetrics` with default settings."""
+    return observed.metrics
+
+
+@pytest.fixture
+def captured(observed: Observed) -> Captured:
+    """What `metrics` recorded, as the SDK's points."""
+    return observed.captured
+
+
+@pytest.fixture
+def totals(observed: Observed) -> Callable[..., Any]:
+    """What `metrics` recorded, counted: see `Observed.totals`."""
+    return observed.totals
+
+
+@pytest.fixture
+def sums(observed: Observed) -> Callable[..., Any]:
+    """What `metrics` recorded, summed: see `Observed.sums`."""
+    return observed.sums
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str], Any]:
+    """`require(module, hint)` gives an optional module; without it the test is skipped and says what to install.
+
+    Where AGENT_OTEL_REQUIRE_TOOLS=1, as in CI, the test fails instead: nothing is skipped in silence there.
+    """
+
+    def require(module: str, hint: str) -> Any:
+        try:
+            return importlib.import_module(module)
+        except ImportError as missing:
+            reason = f"{module} is missing ({missing}): {hint}"
+            if os.environ.get("AGENT_OTEL_REQUIRE_TOOLS") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+
+    return require
