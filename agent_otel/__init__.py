@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 from agent_otel._version import __version__
 from agent_otel.agent_metrics import AgentMetrics, default
 from agent_otel.errors import AgentOtelError, CatalogError, ConfigurationError, MeasurementError
-from agent_otel.operations import Inference, Run, ToolCall
+from agent_otel.calls import Inference, ToolCall
+from agent_otel.runs import Run
 from agent_otel.settings import Settings
 
 if TYPE_CHECKING:
     from agent_otel import testing
-    from agent_otel.provider import configure, flush, shutdown
     from agent_otel._views import views
+    from agent_otel.provider import configure, flush, shutdown
 
 bind: Final = default.bind
 current_run: Final = default.current_run
@@ -69,7 +70,12 @@ __all__ = [
     "views",
 ]
 
-_NEEDS_THE_SDK: Final = {"configure": "provider", "flush": "provider", "shutdown": "provider", "views": "_views"}
+_NEEDS_THE_SDK: Final = {
+    "configure": "provider",
+    "flush": "provider",
+    "shutdown": "provider",
+    "views": "_views",
+}
 
 
 def __getattr__(name: str) -> Any:

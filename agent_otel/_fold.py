@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 import operator
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from agent_otel import catalog
-from agent_otel.usage import Usage
+from agent_otel._policy import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agent_otel.outcomes import Outcomes
     from agent_otel.prices import Prices
     from agent_otel.settings import Settings
+    from agent_otel.usage import Usage
 
     Sample = tuple[float, Context | None]
 
@@ -40,6 +41,36 @@ RUN: Final = 0
 TOOL: Final = 1
 INFERENCE: Final = 2
 EVALUATION: Final = 3
+
+
+class Counts(NamedTuple):
+    """Token counts that were checked: inclusive, whole and consistent; None is unknown."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+class MeasuredRun(Protocol):
+    """What the fold needs of a run."""
+
+    agent: object
+    version: object
+    attributes: tuple[tuple[object, object], ...]
+    tools: frozenset[object] | None
+    has_ended: bool
+    nested: bool
+    tally: Tally | None
+
+    @property
+    def counted_steps(self) -> Iterable[object]:
+        """What `step()` was given, and a 1 for each item of `steps()`."""
+
+    @property
+    def parent(self) -> MeasuredRun | None:
+        """The run that it is nested in."""
 
 
 class Tally:
@@ -77,7 +108,9 @@ class Fold:
         zeros: Whether the run counter starts at 0 for each outcome of an agent and release.
     """
 
-    def __init__(self, team: Settings, policy: Policy, outcomes: Outcomes, prices: Prices, zeros: bool) -> None:
+    def __init__(
+        self, team: Settings, policy: Policy, outcomes: Outcomes, prices: Prices, zeros: bool
+    ) -> None:
         """Start with nothing seen."""
         self._team = team
         self._policy = policy
@@ -89,7 +122,12 @@ class Fold:
         self._sums: dict[tuple[catalog.Metric, Labels], int] = defaultdict(int)
         self._samples: dict[tuple[catalog.Metric, Labels], list[Sample]] = defaultdict(list)
         self._priced: dict[Labels, float] = {}
-        self._handlers: tuple[Callable[..., None], ...] = (self._run, self._tool, self._inference, self._evaluation)
+        self._handlers: tuple[Callable[..., None], ...] = (
+            self._run,
+            self._tool,
+            self._inference,
+            self._evaluation,
+        )
 
     def event(self, event: tuple[Any, ...]) -> None:
         """Fold one event.
@@ -156,7 +194,7 @@ class Fold:
         self.zero(base, None)
         return base
 
-    def tally(self, run: Any) -> Tally:
+    def tally(self, run: MeasuredRun) -> Tally:
         """What the fold knows of a run, its labels resolved at first sight.
 
         Args:
@@ -166,7 +204,7 @@ class Fold:
         if tally is None:
             tally = run.tally = Tally(self._base(run.agent, run.version, run.attributes))
             tally.ended = run.agent is None and run.has_ended
-        return tally  # type: ignore[no-any-return]  # the run is duck-typed, so that operations may import this file
+        return tally
 
     def prices(self) -> Iterable[tuple[float, Any]]:
         """The list price of every model seen, for the gauge."""
@@ -175,13 +213,19 @@ class Fold:
 
     def _base(self, agent: object, version: object, given: tuple[tuple[object, object], ...]) -> Labels:
         name = self._policy.label(catalog.AGENT_NAME, agent)
-        release = self._policy.label(catalog.AGENT_VERSION, self._team.release if version is None else version)
+        release = self._policy.label(
+            catalog.AGENT_VERSION, self._team.release if version is None else version
+        )
         if name is None:
             release = None
         return (name, release, *self._policy.own_labels(given))
 
     def _run(
-        self, run: Any, duration: object, outcome: tuple[str, str, str | None], context: Context | None
+        self,
+        run: MeasuredRun,
+        duration: object,
+        outcome: tuple[str, str, str | None],
+        context: Context | None,
     ) -> None:
         tally = self.tally(run)
         status, reason, error = outcome
@@ -214,7 +258,13 @@ class Fold:
         return min(sum(good), catalog.MAX_COUNT) if good else None
 
     def _tool(
-        self, run: Any, name: object, kind: object, error: str | None, duration: object, context: Context | None
+        self,
+        run: MeasuredRun,
+        name: object,
+        kind: object,
+        error: str | None,
+        duration: object,
+        context: Context | None,
     ) -> None:
         tally = self.tally(run)
         if not tally.ended:
@@ -222,15 +272,15 @@ class Fold:
         tool, tool_type = self._tool_name(run.tools, name), self._policy.label(catalog.TOOL_TYPE, kind)
         self._seconds(catalog.TOOL_DURATION, (*tally.base, tool, tool_type, error), duration, context)
 
-    def _tool_name(self, declared: frozenset[str] | None, name: object) -> str | None:
-        if declared is not None and name not in declared:
+    def _tool_name(self, declared: frozenset[object] | None, name: object) -> str | None:
+        if declared is not None and plain(name) not in declared:
             self._policy.drop("undeclared", catalog.TOOL_NAME.key)
             return catalog.OTHER
         return self._policy.label(catalog.TOOL_NAME, name)
 
     def _inference(
         self,
-        run: Any,
+        run: MeasuredRun,
         call: tuple[object, object, object],
         error: str | None,
         duration: object,
@@ -255,18 +305,22 @@ class Fold:
             ended_well = error is None or first_chunk is not None
             self._tokens(tally, labels, self._checked(usage), is_inference, ended_well)
 
-    def _checked(self, usage: Usage | None) -> Usage:
+    def _checked(self, usage: Usage | None) -> Counts:
         """The usage with exact, plausible counts; all absent when there is none or it contradicts itself."""
         if usage is None:
-            return Usage()
-        counts = Usage(*(None if count is None else whole(count) for count in usage))
-        unusable = any(given is not None and count is None for given, count in zip(usage, counts, strict=True))
+            return Counts()
+        counts = Counts(*(None if count is None else whole(count) for count in usage))
+        unusable = any(
+            given is not None and count is None for given, count in zip(usage, counts, strict=True)
+        )
         if unusable or _parts_exceed_whole(counts):
             self._policy.drop_measurement("token usage")
-            return Usage()
+            return Counts()
         return counts
 
-    def _tokens(self, tally: Tally, labels: Labels, usage: Usage, is_inference: bool, ended_well: bool) -> None:
+    def _tokens(
+        self, tally: Tally, labels: Labels, usage: Counts, is_inference: bool, ended_well: bool
+    ) -> None:
         place = (*tally.base, *labels[-2:])
         complete = usage.input is not None and (usage.output is not None or not is_inference)
         missing = not complete and ended_well
@@ -280,7 +334,7 @@ class Fold:
         if not tally.ended:
             tally.add(None if missing else sum(parts.values()), None if missing else cost)
 
-    def _inclusive(self, labels: Labels, usage: Usage, is_inference: bool) -> None:
+    def _inclusive(self, labels: Labels, usage: Counts, is_inference: bool) -> None:
         """The counts as upstream's conventions have them."""
         counters = self._generation.usage if is_inference else ()
         for metric, count in zip(counters, usage, strict=False):
@@ -294,17 +348,25 @@ class Fold:
     def _cost(self, provider_and_model: Labels, parts: dict[str, int]) -> float | None:
         prices = self._prices.of(*provider_and_model)
         for token_type, price in prices.items():
-            self._priced[(*provider_and_model, token_type)] = price
+            labels = (*provider_and_model, token_type)
+            self._priced[labels] = price
         if any(count and token_type not in prices for token_type, count in parts.items()):
             return None
         return sum(count * prices.get(token_type, 0.0) for token_type, count in parts.items())
 
-    def _evaluation(self, run: Any, agent: object, version: object, name: object, label: object) -> None:
+    def _evaluation(
+        self, run: MeasuredRun | None, agent: object, version: object, name: object, label: object
+    ) -> None:
         base = self._base(agent, version, ()) if run is None else self.tally(run).base
-        verdict = self._policy.label(catalog.EVALUATION_NAME, name), self._policy.label(catalog.EVALUATION_LABEL, label)
+        verdict = (
+            self._policy.label(catalog.EVALUATION_NAME, name),
+            self._policy.label(catalog.EVALUATION_LABEL, label),
+        )
         self._sums[catalog.EVALUATIONS, (*base, *verdict)] += 1
 
-    def _seconds(self, metric: catalog.Metric, labels: Labels, value: object, context: Context | None) -> None:
+    def _seconds(
+        self, metric: catalog.Metric, labels: Labels, value: object, context: Context | None
+    ) -> None:
         if isinstance(value, (int, float)) and 0 <= value < math.inf:
             self._samples[metric, labels].append((float(value), context))
         else:
@@ -318,34 +380,40 @@ def whole(count: object) -> int | None:
         count: An int, an integral float or a numpy integer is accepted; a bool, text, a negative number, NaN and
             anything above `catalog.MAX_COUNT` is not.
     """
-    if isinstance(count, bool):
-        return None
     try:
-        number = int(count) if isinstance(count, float) else operator.index(count)  # type: ignore[arg-type]  # TypeError is caught
-    except (TypeError, ValueError, OverflowError):
+        number = _index(count)
+    except Exception:  # noqa: BLE001 -- a value's own code may raise anything, and no value may raise here
         return None
-    return number if number == count and 0 <= number <= catalog.MAX_COUNT else None
+    return number if 0 <= number <= catalog.MAX_COUNT else None
 
 
-def _parts_exceed_whole(usage: Usage) -> bool:
+def _index(count: Any) -> int:
+    if isinstance(count, bool):
+        raise TypeError
+    if isinstance(count, float) and not count.is_integer():
+        raise ValueError
+    return int(count) if isinstance(count, float) else int(operator.index(count))
+
+
+def _parts_exceed_whole(usage: Counts) -> bool:
     return any(whole is not None and sum(parts) > whole for whole, parts in _sides(usage))
 
 
-def _sides(usage: Usage) -> tuple[tuple[Any, tuple[Any, ...]], ...]:
+def _sides(usage: Counts) -> tuple[tuple[int | None, tuple[int, ...]], ...]:
     return (
         (usage.input, (usage.cache_read or 0, usage.cache_write or 0)),
         (usage.output, (usage.reasoning or 0,)),
     )
 
 
-def disjoint(usage: Usage) -> dict[str, int]:
+def disjoint(usage: Counts) -> dict[str, int]:
     """The token types that add up to the bill; what isn't known is left out.
 
     Args:
         usage: Inclusive, checked counts.
     """
     (input_tokens, cached), (output_tokens, reasoning) = _sides(usage)
-    parts: dict[str, Any] = {
+    parts = {
         "input": None if input_tokens is None else input_tokens - sum(cached),
         "cache_read": usage.cache_read,
         "cache_write": usage.cache_write,

@@ -22,7 +22,7 @@ import logging
 import re
 from collections import Counter
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_otel import catalog, settings
 
@@ -41,6 +41,7 @@ _ID_LIKE: Final = re.compile(
     re.IGNORECASE,
 )
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_MOST_LOGGED: Final = 1000
 _REMEDY: Final = {
     "undeclared": "declare it (AGENT_OTEL_ATTRIBUTES for an attribute, run(tools=...) for a tool)",
     "forbidden": "such a key has too many values for metrics: put it on spans or logs",
@@ -50,6 +51,7 @@ _REMEDY: Final = {
     "type": "give a text",
     "value": "give a whole number, 0 or more, no part larger than its whole",
     "word": "use a stop reason of docs/metrics.md, or declare it with AGENT_OTEL_STOP_REASONS",
+    "late": "call it inside the block, while the call lasts",
     "reuse": "a run object measures one run: call run() for each",
 }
 
@@ -239,7 +241,7 @@ class Policy:
         message = f"{what}: {reason}: {_REMEDY[reason]}"
         if self._team.strict:
             self.problems.append(message)
-        if (reason, what) not in self._logged and len(self._logged) < 1000:
+        if (reason, what) not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add((reason, what))
             _logger.warning("agent_otel dropped %s (logged once)", message)
 
@@ -250,6 +252,13 @@ def plain(value: object) -> str | None:
     Args:
         value: Whatever was given: text, an Enum, a number, a numpy scalar.
     """
+    try:
+        return _text(value)
+    except Exception:  # noqa: BLE001 -- a value's own code may raise anything, and no value may raise here
+        return None
+
+
+def _text(value: Any) -> str | None:
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):

@@ -66,10 +66,20 @@ class Recorder:
     Args:
         clock: Seconds, for durations and ages.
         find_provider: Called at the start of a run while there is no provider; binds if there is one by now.
+        soft_limit: From how many events on whoever appends also folds a slice.
+        hard_limit: From how many events on they are counted as dropped, if folding can't keep up.
     """
 
-    def __init__(self, clock: Callable[[], float], find_provider: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        find_provider: Callable[[], None] = _nothing,
+        soft_limit: int = SOFT_LIMIT,
+        hard_limit: int = HARD_LIMIT,
+    ) -> None:
         """Start unbound: nothing is kept."""
+        self.soft_limit = soft_limit
+        self.hard_limit = hard_limit
         self.clock = clock
         self.find_provider = find_provider
         self.is_bound = False
@@ -137,6 +147,16 @@ class Recorder:
                 )
             instruments.add(catalog.DROPPED_MEASUREMENTS, {}, 0)
 
+    def append(self, event: tuple[Any, ...]) -> None:
+        """Keep an event; calls do the same in line.
+
+        Args:
+            event: Its kind, then what the fold takes for that kind.
+        """
+        self.events.append(event)
+        if len(self.events) > self.soft_limit:
+            self.relieve()
+
     def relieve(self) -> None:
         """Fold a slice of a full buffer, unless somebody else is folding; called by whoever appended."""
         if self._lock.acquire(blocking=False):
@@ -144,7 +164,7 @@ class Recorder:
                 self._drain(SLICE)
             finally:
                 self._lock.release()
-        elif len(self.events) > HARD_LIMIT:
+        elif len(self.events) > self.hard_limit:
             with suppress(IndexError):
                 self.events.pop()
                 ident = threading.get_ident()
@@ -196,7 +216,8 @@ class Recorder:
     def _fold_one(self, fold: Fold, event: tuple[Any, ...]) -> None:
         try:
             fold.event(event)
-        except Exception:  # noqa: BLE001 -- one strange event must neither lose the others nor break a collection
+        except Exception:
+            # One strange event must neither lose the others nor break a collection.
             _logger.debug("agent_otel could not fold an event", exc_info=True)
             if self._policy is not None:
                 self._policy.drop_measurement("an event")

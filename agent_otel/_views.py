@@ -12,9 +12,10 @@ What agent_otel records is filtered before it reaches the SDK, on any provider. 
 from __future__ import annotations
 
 import inspect
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 
 from agent_otel import catalog
 from agent_otel import settings as team_settings
@@ -65,4 +66,55 @@ def _keys(metrics: Iterable[catalog.Metric]) -> list[catalog.Attribute]:
 
 def _view(pattern: str, attributes: Iterable[catalog.Attribute], limit: int) -> View:
     further: dict[str, Any] = {_LIMIT: limit} if _HAS_LIMIT else {}
-    return View(instrument_name=pattern, attribute_keys={attribute.key for attribute in attributes}, **further)
+    return View(
+        instrument_name=pattern, attribute_keys={attribute.key for attribute in attributes}, **further
+    )
+
+
+def doubled(further: Iterable[View], settings: Settings) -> str:
+    """The catalog's metrics that a further View matches too, joined by commas; every match is a stream of its own.
+
+    Args:
+        further: Views beside those of `views()`.
+        settings: The team's.
+    """
+    patterns = [pattern for view in further if (pattern := _Pattern(view)).makes_streams]
+    metrics = [settings.tailored(metric) for metric in catalog.METRICS]
+    return ", ".join(
+        metric.name for metric in metrics if any(pattern.matches(metric) for pattern in patterns)
+    )
+
+
+def is_exponential(view: View) -> bool:
+    """Whether a View makes exponential histograms; the SDK has no public word for it.
+
+    Args:
+        view: Any View.
+    """
+    return isinstance(getattr(view, "_aggregation", None), ExponentialBucketHistogramAggregation)
+
+
+class _Pattern:
+    """What a View matches; the SDK has no public word for it.
+
+    Args:
+        view: Any View.
+    """
+
+    def __init__(self, view: View) -> None:
+        """Read the View."""
+        self._name: str = getattr(view, "_instrument_name", None) or "*"
+        self._kind: type | None = getattr(view, "_instrument_type", None)
+        self._unit: str | None = getattr(view, "_instrument_unit", None)
+        self._meter: str | None = getattr(view, "_meter_name", None)
+        self.makes_streams = not isinstance(getattr(view, "_aggregation", None), DropAggregation)
+
+    def matches(self, metric: catalog.Metric) -> bool:
+        """Whether the View would match the instrument of one of our metrics."""
+        kind = metric.kind.replace("_", "")
+        return (
+            fnmatchcase(metric.name, self._name.lower())
+            and (self._kind is None or self._kind.__name__.lower() == kind)
+            and self._unit in {None, metric.unit}
+            and self._meter in {None, catalog.SCOPE}
+        )

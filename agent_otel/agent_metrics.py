@@ -13,7 +13,8 @@ from opentelemetry import metrics
 from agent_otel import settings as team_settings
 from agent_otel._fold import EVALUATION
 from agent_otel._recorder import Recorder, keeps_nothing
-from agent_otel.operations import Inference, Run, ToolCall, anonymous_run, current_run, tool_call
+from agent_otel.calls import Inference, ToolCall, tool_call
+from agent_otel.runs import Run, anonymous_run, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +119,7 @@ class AgentMetrics:
     @overload
     def tool(self, name: F) -> F: ...
     @overload
-    def tool(self, name: str, *, type: str = "function") -> ToolCall: ...  # noqa: A002 -- the attribute's own word
+    def tool(self, name: str, *, type: str = "function") -> ToolCall: ...
 
     def tool(self, name: Any, *, type: str = "function") -> Any:  # noqa: A002 -- the attribute's own word
         """Measure one tool call of the current run: a block, a decorator, or bare `@agent_otel.tool`.
@@ -178,7 +179,9 @@ class AgentMetrics:
         """
         return self.current_run().bind(function)
 
-    def evaluation(self, name: str, label: str, *, agent: str | None = None, version: str | None = None) -> None:
+    def evaluation(
+        self, name: str, label: str, *, agent: str | None = None, version: str | None = None
+    ) -> None:
         """Record a verdict in `agent_otel.evaluations`: on the current run, or days later on an agent.
 
         Args:
@@ -192,7 +195,7 @@ class AgentMetrics:
         else:
             if not self.recorder.is_settled:
                 self.recorder.find_provider()
-            self.recorder.events.append((EVALUATION, None, agent, version, name, label))
+            self.recorder.append((EVALUATION, None, agent, version, name, label))
 
     def drain(self) -> None:
         """Hand what is buffered to the instruments now; collections do it by themselves."""

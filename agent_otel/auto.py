@@ -1,5 +1,6 @@
-"""The entry points that other programs call by name; a hook catches everything, since an exception in one would
-stop the instrumentation of all others.
+"""The entry points that other programs call by name.
+
+A hook catches everything, since an exception in one would stop the instrumentation of all others.
 
 - `opentelemetry_meter_provider`: `OTEL_PYTHON_METER_PROVIDER=agent_otel` gives our provider without any code.
 - `opentelemetry_pre_instrument` and `opentelemetry_instrumentor`: under `opentelemetry-instrument` the default
@@ -11,11 +12,13 @@ There is no `opentelemetry_configurator` and no `opentelemetry_distro`: they wou
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics
 
 from agent_otel import agent_metrics
+from agent_otel import settings as team_settings
 from agent_otel._recorder import keeps_nothing
 
 if TYPE_CHECKING:
@@ -36,9 +39,18 @@ def meter_provider() -> MeterProvider:
 
 
 def pre_instrument() -> None:
-    """Record on the provider that `opentelemetry-instrument` has set."""
+    """Record on the provider that `opentelemetry-instrument` has set, from now on if agents are declared.
+
+    Otherwise from the first run on, as anywhere else: so the settings of a `configure()` in the program still
+    count, while the declared agents' run counts start at 0 now.
+    """
+    if os.environ.get(f"{team_settings.PREFIX}AGENTS", "").strip():
+        _record_on(None)
+
+
+def _record_on(provider: MeterProvider | None) -> None:
     try:
-        present = metrics.get_meter_provider()
+        present = metrics.get_meter_provider() if provider is None else provider
         if not keeps_nothing(present):
             agent_metrics.default.bind_to(present)
     except Exception:
@@ -48,13 +60,15 @@ def pre_instrument() -> None:
 class Instrumentor:
     """What `opentelemetry-instrument` loads for the name `agent_otel`."""
 
-    def instrument(self, **_options: Any) -> None:
-        """Record on the provider that is set.
+    def instrument(self, *, meter_provider: MeterProvider | None = None, **_options: Any) -> None:
+        """Record on a meter provider; on the one that is set, from the first run on, if none is given.
 
         Args:
-            **_options: What the wrapper passes; nothing of it is needed.
+            meter_provider: As every instrumentor takes it.
+            **_options: What else the wrapper passes; nothing of it is needed.
         """
-        pre_instrument()
+        if meter_provider is not None:
+            _record_on(meter_provider)
 
     def uninstrument(self, **_options: Any) -> None:
         """Nothing was patched, so nothing is put back.

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -70,7 +71,9 @@ class Attribute:
 
     def __post_init__(self) -> None:
         """Refuse what a linter would refuse."""
-        _require(bool(_NAME.fullmatch(self.key)), self.key, "use lower-case words joined by dots and underscores")
+        _require(
+            bool(_NAME.fullmatch(self.key)), self.key, "use lower-case words joined by dots and underscores"
+        )
         _require(self.budget > 0, self.key, f"budget {self.budget}: use a number above 0")
         _require(len(set(self.values)) == len(self.values), self.key, "a value stands twice: name each once")
 
@@ -130,7 +133,9 @@ class Metric:
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _UNIT: Final = re.compile(r"\{[a-z_]+\}|\{USD\}(/\{token\})?|s|By|1")
-_UNIT_WORDS: Final = frozenset({"total", "count", "seconds", "milliseconds", "ms", "bytes", "ratio", "percent", "usd"})
+_UNIT_WORDS: Final = frozenset(
+    {"total", "count", "seconds", "milliseconds", "ms", "bytes", "ratio", "percent", "usd"}
+)
 _KINDS: Final = frozenset({"counter", "histogram", "observable_up_down_counter", "observable_gauge"})
 
 
@@ -145,15 +150,19 @@ def _check_name(metric: Metric) -> None:
     last = re.split(r"[._]", name)[-1]
     _require(last not in _UNIT_WORDS, name, f"leave {last!r} out: the unit and the kind say it")
     _require(metric.kind in _KINDS, name, f"kind {metric.kind!r}: use one of {', '.join(sorted(_KINDS))}")
-    _require(bool(_UNIT.fullmatch(metric.unit)), name, f"unit {metric.unit!r}: use UCUM, such as s or {{token}}")
+    _require(
+        bool(_UNIT.fullmatch(metric.unit)), name, f"unit {metric.unit!r}: use UCUM, such as s or {{token}}"
+    )
 
 
 def _check_bounds(metric: Metric) -> None:
     bounds, name = metric.bounds, metric.name
     if metric.kind != "histogram":
         return _require(not bounds, name, "bounds are for histograms only: leave them out")
-    _require(bool(bounds), name, "a histogram without bounds gets the SDK's, made for milliseconds: declare them")
-    rising = all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
+    _require(
+        bool(bounds), name, "a histogram without bounds gets the SDK's, made for milliseconds: declare them"
+    )
+    rising = all(low < high for low, high in pairwise(bounds))
     return _require(rising, name, "bounds must rise, each above the one before")
 
 
@@ -294,7 +303,9 @@ TOOL_TYPE: Final = Attribute(
     key="gen_ai.tool.type", description="What kind of tool: `function`, `extension` or `datastore`.", budget=5
 )
 OPERATION: Final = Attribute(
-    key="gen_ai.operation.name", description="What was asked of the model, such as `chat` or `embeddings`.", budget=20
+    key="gen_ai.operation.name",
+    description="What was asked of the model, such as `chat` or `embeddings`.",
+    budget=20,
 )
 PROVIDER: Final = Attribute(
     key="gen_ai.provider.name", description="Who served the model call, such as `openai`.", budget=20
@@ -337,8 +348,12 @@ DROP_REASON: Final = Attribute(
 )
 
 # Kept by the View on `mcp.*`, which other instrumentations emit; agent_otel records none of them.
-MCP_METHOD: Final = Attribute(key="mcp.method.name", description="The MCP method, such as `tools/call`.", budget=30)
-MCP_PROTOCOL: Final = Attribute(key="mcp.protocol.version", description="The MCP protocol version.", budget=10)
+MCP_METHOD: Final = Attribute(
+    key="mcp.method.name", description="The MCP method, such as `tools/call`.", budget=30
+)
+MCP_PROTOCOL: Final = Attribute(
+    key="mcp.protocol.version", description="The MCP protocol version.", budget=10
+)
 PROMPT_NAME: Final = Attribute(key="gen_ai.prompt.name", description="The prompt template's name.", budget=50)
 TRANSPORT: Final = Attribute(
     key="network.transport",
@@ -347,7 +362,9 @@ TRANSPORT: Final = Attribute(
     stability="stable",
     source="OpenTelemetry semantic conventions v1.45.0",
 )
-RPC_STATUS: Final = Attribute(key="rpc.response.status_code", description="The JSON-RPC error code.", budget=30)
+RPC_STATUS: Final = Attribute(
+    key="rpc.response.status_code", description="The JSON-RPC error code.", budget=30
+)
 
 A: Final = (AGENT_NAME, AGENT_VERSION)
 C: Final = (OPERATION, PROVIDER, MODEL)

@@ -65,7 +65,7 @@ _CLASSES: Final = _table("""
     [anyio] connection: BrokenResourceError ClosedResourceError ConnectionFailed EndOfStream IncompleteRead;
         cancelled: FutureCancelled TaskCancelled
     [httpcore] timeout: TimeoutException; connection: NetworkError ProtocolError ProxyError
-    [httpx] timeout: TimeoutException; connection: NetworkError ProtocolError ProxyError SSEError;
+    [httpx] timeout: TimeoutException; connection: NetworkError ProtocolError ProxyError;
         invalid_request: InvalidURL UnsupportedProtocol
     [httpcore2] timeout: TimeoutException; connection: NetworkError ProtocolError ProxyError
     [httpx2] timeout: TimeoutException; connection: NetworkError ProtocolError ProxyError SSEError;
@@ -287,7 +287,8 @@ class Outcomes:
         self._classes = dict(error_types)
         self._codes = {_key(code): kind for code, kind in error_types.items() if "." not in code}
         meant = {word: reason for word, reason in _STOP_WORDS.items() if reason in self.error_types}
-        self._words = meant | _CODES | {_key(kind): kind for kind in self.error_types} | self._codes
+        named = {_key(kind): kind for kind in self.error_types if kind != OTHER}
+        self._words = meant | _CODES | named | self._codes
 
     def error_type(self, error: object) -> str:
         """Name the class of an error.

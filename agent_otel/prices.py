@@ -64,7 +64,9 @@ class Prices:
         own = self._table.get(provider, {}).get(model)
         millions = dict(own) if own is not None else _from_genai_prices(provider, model)
         if not millions:
-            _logger.info("agent_otel: no price known for model %s of %s: its cost stays unknown", model, provider)
+            _logger.info(
+                "agent_otel: no price known for model %s of %s: its cost stays unknown", model, provider
+            )
         if "output" in millions:
             millions.setdefault("reasoning", millions["output"])
         return {token_type: usd / _MILLION for token_type, usd in millions.items()}
@@ -76,7 +78,9 @@ def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
     except ImportError:
         return {}
     try:
-        _, info = data_snapshot.get_snapshot().find_provider_model(model, None, _GENAI_PRICES_IDS.get(provider, provider), None)
+        _, info = data_snapshot.get_snapshot().find_provider_model(
+            model, None, _GENAI_PRICES_IDS.get(provider, provider), None
+        )
         prices = info.get_prices(datetime.now(timezone.utc))
     except Exception:  # noqa: BLE001 -- unknown models raise, and a price must never break a collection
         return {}
@@ -86,4 +90,6 @@ def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
         "cache_write": prices.cache_write_mtok,
         "output": prices.output_mtok,
     }
-    return {kind: float(usd) for kind, usd in named.items() if isinstance(usd, (int, float, Decimal))}
+    # A tiered price has the price of an ordinary prompt as its base.
+    base = {kind: getattr(usd, "base", usd) for kind, usd in named.items()}
+    return {kind: float(usd) for kind, usd in base.items() if isinstance(usd, (int, float, Decimal))}

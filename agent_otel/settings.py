@@ -8,6 +8,7 @@ them all.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PREFIX: Final = "AGENT_OTEL_"
+_SHOWN: Final = 80
 
 Prices = dict[str, dict[str, dict[str, float]]]
 
@@ -67,7 +69,9 @@ class Settings:
         Args:
             metric: As the catalog declares it.
         """
-        own = tuple(catalog.Attribute(key, "Declared by the team.", budget) for key, budget in self.attributes.items())
+        own = tuple(
+            catalog.Attribute(key, "Declared by the team.", budget) for key, budget in self.attributes.items()
+        )
         attributes = metric.attributes
         if metric.per_run:
             attributes = (*catalog.A, *own, *metric.attributes[len(catalog.A) :])
@@ -147,7 +151,7 @@ def forbidden(key: str) -> bool:
 
 def _shown(raw: object) -> str:
     text = repr(raw)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _text(raw: object) -> str:
@@ -182,17 +186,23 @@ def _number(key: str, value: object) -> int:
 
 def _attributes(raw: object) -> Mapping[str, int]:
     declared = {attribute.key for attribute in (*catalog.ATTRIBUTES, *catalog.MCP)}
-    numbers = {key: _number(key, value) for key, value in _pairs(raw, "key:budget, such as app.tier:5").items()}
+    numbers = {
+        key: _number(key, value) for key, value in _pairs(raw, "key:budget, such as app.tier:5").items()
+    }
     for key in numbers:
         if key in declared:
-            raise ValueError(f"{key} is agent_otel's own: choose another key, or set its budget with AGENT_OTEL_LIMITS")
+            raise ValueError(
+                f"{key} is agent_otel's own: choose another key, or set its budget with AGENT_OTEL_LIMITS"
+            )
         if not catalog.is_name(key):
             raise ValueError(f"{key} is not a key: use lower-case words joined by dots and underscores")
     return MappingProxyType(numbers)
 
 
 def _limits(raw: object) -> Mapping[str, int]:
-    known = {metric.name for metric in catalog.METRICS} | {a.key for a in catalog.ATTRIBUTES if not a.is_closed}
+    known = {metric.name for metric in catalog.METRICS} | {
+        a.key for a in catalog.ATTRIBUTES if not a.is_closed
+    }
     pairs = _pairs(raw, f"name:number, such as {catalog.TOOL_NAME.key}:200")
     for key in pairs:
         if key not in known:
@@ -204,7 +214,9 @@ def _stop_reasons(raw: object) -> Mapping[str, str]:
     pairs = _pairs(raw, "reason:status, such as needs_review:incomplete")
     for reason, status in pairs.items():
         if status not in catalog.STATUSES:
-            raise ValueError(f"{reason}:{status} has no such status: use one of {', '.join(catalog.STATUSES)}")
+            raise ValueError(
+                f"{reason}:{status} has no such status: use one of {', '.join(catalog.STATUSES)}"
+            )
         if catalog.STOP_REASONS.get(reason, status) != status:
             raise ValueError(f"{reason} is {catalog.STOP_REASONS[reason]} already: choose another word")
         if not catalog.is_name(reason):
@@ -253,7 +265,7 @@ def _price(model: str, price: Mapping[str, float]) -> dict[str, float]:
     for kind, usd in price.items():
         if kind not in catalog.TOKEN_TYPES:
             raise ValueError(f"{model}: {kind} is no token type: use {', '.join(catalog.TOKEN_TYPES)}")
-        if type(usd) not in {int, float} or not 0 <= usd < 1_000_000:
+        if type(usd) not in {int, float} or not 0 <= usd < math.inf:
             raise ValueError(f"{model}: {kind}: {usd!r} is no price: give USD per million tokens, 0 or more")
     return {kind: float(usd) for kind, usd in price.items()}
 
@@ -290,7 +302,9 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
     }
 )
 
-VARIABLES: Final = tuple(PREFIX + each.name.upper() for each in fields(Settings) if each.name != "error_types")
+VARIABLES: Final = tuple(
+    PREFIX + each.name.upper() for each in fields(Settings) if each.name != "error_types"
+)
 """The variables that are read here, for the documentation and its test."""
 
 
@@ -308,4 +322,6 @@ def with_release(settings: Settings, service_version: str | None = None) -> Sett
 
 def _resource_attribute(key: str) -> str | None:
     pairs = (pair.partition("=") for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    return next((unquote(value.strip()) for name, _, value in pairs if name.strip() == key and value.strip()), None)
+    return next(
+        (unquote(value.strip()) for name, _, value in pairs if name.strip() == key and value.strip()), None
+    )

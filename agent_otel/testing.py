@@ -88,11 +88,12 @@ class Captured:
             attributes: What the points must carry at least; `None` as a value means "absent".
         """
         wanted = (attributes or {}).items()
-        return sum(
+        values: list[float] = [
             point.value if hasattr(point, "value") else point.count
             for carried, point in self.points(metric).items()
             if all(dict(carried).get(key) == value for key, value in wanted)
-        )
+        ]
+        return sum(values)
 
 
 @contextmanager

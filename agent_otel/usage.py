@@ -3,7 +3,7 @@
 Rules:
 
 1. Inclusive counts, as OpenTelemetry and OpenAI have them: `input` contains cache reads and writes, `output`
-   contains reasoning. What an API counts apart is added here, as `_SHAPES` says, and nowhere else.
+   contains reasoning. What an API counts apart is added here and nowhere else.
 2. Absent is not zero: a kind that a reply doesn't tell is None. A reply that tells none has no usage: None.
 3. In a stream the last value of each kind wins, and an absent one never overwrites: `merge`.
 4. The shape of what is given selects the reader, never a provider's name, and no client library is imported.
@@ -14,20 +14,26 @@ Rules:
    (`usage` is None on most chunks). What can hold anything (dicts, plain objects, pydantic's extra fields) is
    looked through each time.
 
-A new API is an entry of `_SHAPES`, and one of `_PLACES` if it keeps its usage where none did so far.
+A new API is a line of `_SHAPES`, and one of `_PLACES` if it keeps its usage where none did so far.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
+
+_NOTHING: Final[Fields] = MappingProxyType({})
+_UNKNOWN: Final = (None,) * 5
+_new: Final = tuple.__new__
+_MOST_TYPES: Final = 512
 
 
 class Usage(NamedTuple):
@@ -46,151 +52,7 @@ class _CacheApart(Usage):
     __slots__ = ()
 
 
-class _Shape(NamedTuple):
-    """The names that one API gives to its counts, told by any field of `signs`, else by `input` and `output`.
-
-    `cache` is (holder, read, write) and `reasoning` (holder, count): the holder is a field of the usage, or the
-    usage itself where it's empty. What is apart isn't contained in its whole, so it is added, as is `more_input`;
-    `total` shows whether reasoning was apart. `elsewhere` is (kind, path): where else an absent kind may be.
-    """
-
-    input: str
-    output: str
-    signs: tuple[str, ...] = ()
-    cache: tuple[str, str, str] = ("", "", "")
-    reasoning: tuple[str, str] = ("", "")
-    cache_apart: bool = False
-    reasoning_apart: bool = False
-    more_input: str = ""
-    total: str = ""
-    elsewhere: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """The fields of a usage of this shape, without those that are only sometimes there."""
-        cache, reasoning = self.cache[0] or self.cache[1:], self.reasoning[0] or self.reasoning[1]
-        names = {
-            self.input,
-            self.output,
-            *([cache] if isinstance(cache, str) else cache),
-            reasoning,
-            self.more_input,
-        }
-        return frozenset(names - {""})
-
-
-_PLAIN: Final = _Shape(  # what these APIs have in common; Pydantic AI API reference, RequestUsage
-    input="input_tokens",
-    output="output_tokens",
-    cache=("", "cache_read_tokens", "cache_write_tokens"),
-    reasoning=("output_tokens_details", "thinking_tokens"),
-    elsewhere=(
-        ("reasoning", "output_tokens_details.reasoning_tokens"),
-        ("reasoning", "details.reasoning_tokens"),
-    ),
-)
-# The first that has a sign in the usage reads it, so each stands before those it could be mistaken for.
-_SHAPES: Final = (
-    _Shape(  # OpenAI API reference, chat completion and embedding objects; Mistral, xAI and many more follow it
-        input="prompt_tokens",
-        output="completion_tokens",
-        cache=("prompt_tokens_details", "cached_tokens", "cache_write_tokens"),
-        reasoning=("completion_tokens_details", "reasoning_tokens"),
-        total="total_tokens",  # xAI, "Consumption and rate limits": reasoning is counted in the total only
-        # LiteLLM, "Prompt caching": Anthropic's names stand beside prompt_tokens, which contains them.
-        elsewhere=(("cache_read", "cache_read_input_tokens"), ("cache_write", "cache_creation_input_tokens")),
-    ),
-    _Shape(  # OpenAI API reference, response object
-        input="input_tokens",
-        output="output_tokens",
-        signs=("input_tokens_details",),
-        cache=("input_tokens_details", "cached_tokens", "cache_write_tokens"),
-        reasoning=("output_tokens_details", "reasoning_tokens"),
-        total="total_tokens",
-    ),
-    _Shape(  # LangChain API reference, UsageMetadata: input is the sum of all input token types
-        input="input_tokens",
-        output="output_tokens",
-        signs=("input_token_details", "output_token_details"),
-        cache=("input_token_details", "cache_read", "cache_creation"),
-        reasoning=("output_token_details", "reasoning"),
-        elsewhere=(
-            ("cache_read", "input_token_details.cached_tokens"),
-        ),  # OpenAI API reference, realtime response
-    ),
-    _Shape(  # Anthropic API reference, usage: total input is the sum of the three; output contains thinking
-        input="input_tokens",
-        output="output_tokens",
-        signs=("cache_read_input_tokens", "cache_creation_input_tokens"),
-        cache=("", "cache_read_input_tokens", "cache_creation_input_tokens"),
-        reasoning=("output_tokens_details", "thinking_tokens"),
-        cache_apart=True,
-    ),
-    _PLAIN,
-    _Shape(  # Gemini API reference, UsageMetadata: prompt contains cached content; the total adds up the other four
-        input="prompt_token_count",
-        output="candidates_token_count",
-        cache=("", "cached_content_token_count", ""),
-        reasoning=("", "thoughts_token_count"),
-        reasoning_apart=True,
-        more_input="tool_use_prompt_token_count",
-        elsewhere=(("output", "response_token_count"),),  # the Live API's name
-    ),
-    _Shape(  # the same as JSON
-        input="promptTokenCount",
-        output="candidatesTokenCount",
-        cache=("", "cachedContentTokenCount", ""),
-        reasoning=("", "thoughtsTokenCount"),
-        reasoning_apart=True,
-        more_input="toolUsePromptTokenCount",
-        elsewhere=(("output", "responseTokenCount"),),
-    ),
-    _Shape(  # Gemini Interactions API reference, Usage: as above
-        input="total_input_tokens",
-        output="total_output_tokens",
-        cache=("", "total_cached_tokens", ""),
-        reasoning=("", "total_thought_tokens"),
-        reasoning_apart=True,
-        more_input="total_tool_use_tokens",
-    ),
-    _Shape(  # Amazon Bedrock User Guide, "Prompt caching": total input is the sum of the three
-        input="inputTokens",
-        output="outputTokens",
-        cache=("", "cacheReadInputTokens", "cacheWriteInputTokens"),
-        cache_apart=True,
-        elsewhere=(
-            ("cache_read", "cacheReadInputTokenCount"),
-            ("cache_write", "cacheWriteInputTokenCount"),
-        ),  # Nova
-    ),
-)
-_PLACES: Final = tuple(
-    path.partition(".")[::2]
-    for path in (
-        "usage",
-        "usage_metadata",  # Gemini, LangChain
-        "usageMetadata",
-        "response.usage",  # OpenAI, response.completed and its like
-        "message.usage",  # Anthropic, message_start
-        "delta.usage",  # Cohere v2, message-end
-        "data.usage",  # Mistral, CompletionEvent
-        "metadata.usage",  # Bedrock, ConverseStream
-        "chunk.usage",  # OpenAI, the stream helper's ChunkEvent
-        "interaction.usage",  # Gemini Interactions, interaction.completed
-        "meta",  # Cohere v1
-        "response.meta",  # Cohere v1, stream-end
-    )
-)
-_BILLED: Final = ("billed_units", "tokens")
-_NAMES: Final = frozenset(
-    {"type", "cached_tokens", *_BILLED}.union(
-        (head for head, _ in _PLACES),
-        *(shape.fields | {*shape.signs, shape.total} for shape in _SHAPES),
-        *({path.partition(".")[0] for _, path in shape.elsewhere} for shape in _SHAPES),
-    )
-)
-_NOTHING: Final[Fields] = MappingProxyType({})
-_MOST_TYPES: Final = 512
+_Shape = Callable[[Fields], Usage | None]
 
 
 def read(reply: object) -> Usage | None:
@@ -227,7 +89,7 @@ def merge(old: Usage | None, new: Usage) -> Usage:
     if old is None:
         return new
     merged = Usage(*[was if now is None else now for was, now in zip(old, new, strict=True)])
-    if not isinstance(new, _CacheApart):
+    if merged.input is None or not isinstance(new, _CacheApart):
         return merged
     uncached = _uncached(old if new.input is None else new)
     return merged._replace(input=_sum(uncached, merged.cache_read, merged.cache_write))
@@ -235,27 +97,25 @@ def merge(old: Usage | None, new: Usage) -> Usage:
 
 def _uncached(usage: Usage) -> Any:
     cached = _sum(0, usage.cache_read, usage.cache_write)
-    if usage.input is None:
-        return None
-    return usage.input - cached if _is_count(usage.input) and _is_count(cached) else math.nan
+    return usage.input - cached if _are_counts(usage.input, cached) else math.nan
 
 
-def _sum(whole: Any, *parts: Any) -> Any:
-    """The whole and its present parts, NaN if one of them is no count; None without a whole."""
-    if whole is None:
-        return None
-    for part in parts:
-        if part is not None:
-            whole = whole + part if _is_count(whole) and _is_count(part) else math.nan
-    return whole
+def _sum(whole: Any, part: Any, other: Any = None) -> Any:
+    """What the present ones add up to, NaN if one of them is no count; without a whole there is no sum."""
+    if whole is None or (part is None and other is None):
+        return whole
+    part, other = part or 0, other or 0
+    if type(whole) is type(part) is type(other) is int and whole >= 0 <= part and other >= 0:  # nearly always
+        return whole + part + other
+    return whole + part + other if _are_counts(whole, part, other) else math.nan
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) in (int, float) and value >= 0
+def _are_counts(*values: Any) -> bool:
+    return all(type(value) in (int, float) and value >= 0 for value in values)
 
 
 class _ByType(dict[type, Callable[[Any], T]]):
-    """Functions of one value by its type, made at first sight; all are forgotten before they become too many."""
+    """Functions of a value by its type, made at first sight; all are forgotten before they become too many."""
 
     __slots__ = ("_make",)
 
@@ -271,214 +131,297 @@ class _ByType(dict[type, Callable[[Any], T]]):
         return made
 
 
-def _declared(cls: type) -> Mapping[str, object] | None:
-    """The fields of a pydantic model, which its instances all have; None for other classes."""
-    fields = getattr(cls, "model_fields", None)
-    return fields if isinstance(fields, dict) and hasattr(cls, "__pydantic_extra__") else None
+def _views_with(*names: str) -> _ByType[Fields]:
+    """Views of what holds these counts; a model that declares them all needn't be asked for its extra fields."""
+
+    def view_of(cls: type) -> Callable[[Any], Fields]:
+        return attrgetter("__dict__") if (_declared(cls) or frozenset()) >= {*names} else _VIEWS[cls]
+
+    return _ByType(view_of)
 
 
-def _is_open(cls: Any) -> bool:
-    return bool(cls.model_config.get("extra") == "allow")
+def _openai(whole: str, output: str) -> _Shape:
+    """OpenAI API reference, usage of chat completions, embeddings and responses; Mistral and many more follow it.
+
+    LiteLLM, "Prompt caching": Anthropic's cache counts stand beside the details, contained in the input.
+    xAI, "Consumption and rate limits": reasoning is not contained in the output, which the total shows.
+    """
+    input_details, output_details = f"{whole}_details", f"{output}_details"
+    cache_views = _views_with("cached_tokens", "cache_write_tokens")
+    thought_views = _views_with("reasoning_tokens")
+
+    def read_counts(usage: Fields) -> Usage | None:
+        get = usage.get
+        inputs, outputs, cache, thoughts = get(whole), get(output), get(input_details), get(output_details)
+        cache = cache_views[type(cache)](cache)
+        cache_read, cache_write = cache.get("cached_tokens"), cache.get("cache_write_tokens")
+        if cache_read is None:
+            cache_read = get("cache_read_input_tokens")
+        if cache_write is None:
+            cache_write = get("cache_creation_input_tokens")
+        reasoning = thought_views[type(thoughts)](thoughts).get("reasoning_tokens")
+        if reasoning and _sum(inputs, outputs, reasoning) == get("total_tokens"):
+            outputs = _sum(outputs, reasoning)
+        counts = (inputs, outputs, cache_read, cache_write, reasoning)
+        return _told(counts) if inputs is None else _new(Usage, counts)
+
+    return read_counts
+
+
+def _langchain(usage: Fields) -> Usage | None:
+    """LangChain API reference, `UsageMetadata`; OpenAI API reference, Realtime, names the details alike."""
+    cache, thoughts = _view(usage.get("input_token_details")), _view(usage.get("output_token_details"))
+    cache_read = cache.get("cache_read", cache.get("cached_tokens"))
+    inputs, outputs = usage.get("input_tokens"), usage.get("output_tokens")
+    return _told((inputs, outputs, cache_read, cache.get("cache_creation"), thoughts.get("reasoning")))
+
+
+def _anthropic(usage: Fields) -> Usage | None:
+    """Anthropic API reference, `Usage`: total input is the sum of the three; output contains thinking."""
+    get = usage.get
+    cache_read, cache_write = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
+    inputs = _sum(get("input_tokens"), cache_read, cache_write)
+    reasoning = _view(get("output_tokens_details")).get("thinking_tokens")
+    return _told((inputs, get("output_tokens"), cache_read, cache_write, reasoning), _CacheApart)
+
+
+def _plain(usage: Fields) -> Usage | None:
+    """What OpenAI's and Anthropic's are without a cache; Pydantic AI API reference, `RequestUsage`: inclusive."""
+    get = usage.get
+    thoughts = {**_view(get("details")), **_view(get("output_tokens_details"))}
+    reasoning = thoughts.get("reasoning_tokens", thoughts.get("thinking_tokens"))
+    cache_read, cache_write = get("cache_read_tokens"), get("cache_write_tokens")
+    return _told((get("input_tokens"), get("output_tokens"), cache_read, cache_write, reasoning))
+
+
+def _gemini(whole: str, output: str, live_output: str, cached: str, thoughts: str, tool_use: str) -> _Shape:
+    """Gemini API reference, `UsageMetadata`: the prompt contains cached content; the total adds up all the others."""
+
+    def read_counts(usage: Fields) -> Usage | None:
+        get = usage.get
+        outputs, reasoning = get(output, get(live_output)), get(thoughts)
+        # JSON leaves a 0 out, so an answer that was cut off while thinking has no output of its own.
+        outputs = reasoning if outputs is None else _sum(outputs, reasoning)
+        return _told((_sum(get(whole), get(tool_use)), outputs, get(cached), None, reasoning))
+
+    return read_counts
+
+
+def _bedrock(usage: Fields) -> Usage | None:
+    """Amazon Bedrock User Guide, "Prompt caching": total input is the sum of the three. Nova's own API says Count."""
+    get = usage.get
+    cache_read = get("cacheReadInputTokens", get("cacheReadInputTokenCount"))
+    cache_write = get("cacheWriteInputTokens", get("cacheWriteInputTokenCount"))
+    inputs = _sum(get("inputTokens"), cache_read, cache_write)
+    return _told((inputs, get("outputTokens"), cache_read, cache_write, None), _CacheApart)
+
+
+def _cohere(usage: Fields) -> Usage | None:
+    """Cohere, "How Does Cohere's Pricing Work?": `tokens` contains some that it adds itself and doesn't charge for.
+
+    So `billed_units` comes first, as OpenTelemetry's conventions ask. Cached tokens are counted among `tokens`:
+    where they are more than what was billed, they are left out.
+    """
+    for held in (usage.get("billed_units"), usage.get("tokens")):
+        counts = _plain(_view(held))
+        if counts is not None:
+            cached: Any = usage.get("cached_tokens")
+            is_larger = _are_counts(cached, counts.input) and cached > counts.input
+            return counts if is_larger else counts._replace(cache_read=cached)
+    return None
+
+
+def _told(counts: tuple[object, ...], kind: type[Usage] = Usage) -> Usage | None:
+    return None if counts == _UNKNOWN else _new(kind, counts)
+
+
+_GEMINI: Final = (
+    "prompt_token_count",
+    "candidates_token_count",
+    "response_token_count",
+    "cached_content_token_count",
+    "thoughts_token_count",
+    "tool_use_prompt_token_count",
+)
+_GEMINI_JSON: Final = (
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "responseTokenCount",
+    "cachedContentTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+)
+_INTERACTIONS: Final = (
+    "total_input_tokens",
+    "total_output_tokens",
+    "",
+    "total_cached_tokens",
+    "total_thought_tokens",
+    "total_tool_use_tokens",
+)
+# The first that has a sign in the usage reads it, so each stands before those it could be mistaken for.
+_SHAPES: Final[tuple[tuple[tuple[str, ...], _Shape], ...]] = (
+    (("prompt_tokens", "completion_tokens"), _openai("prompt_tokens", "completion_tokens")),
+    (("input_tokens_details",), _openai("input_tokens", "output_tokens")),
+    (("input_token_details", "output_token_details"), _langchain),
+    (("cache_read_input_tokens", "cache_creation_input_tokens"), _anthropic),
+    (("input_tokens", "output_tokens"), _plain),
+    (_GEMINI[:2], _gemini(*_GEMINI)),
+    (_GEMINI_JSON[:2], _gemini(*_GEMINI_JSON)),
+    (_INTERACTIONS[:2], _gemini(*_INTERACTIONS)),
+    (("inputTokens", "outputTokens"), _bedrock),
+    (("billed_units", "tokens"), _cohere),
+)
+_PLACES: Final = tuple(
+    path.partition(".")[::2]
+    for path in (
+        "usage",
+        "usage_metadata",  # Gemini, LangChain
+        "usageMetadata",  # Gemini as JSON
+        "response.usage",  # OpenAI, response.completed and its like
+        "message.usage",  # Anthropic, message_start
+        "delta.usage",  # Cohere v2, message-end
+        "data.usage",  # Mistral, CompletionEvent
+        "metadata.usage",  # Bedrock, ConverseStream
+        "chunk.usage",  # OpenAI, the stream helper's ChunkEvent
+        "interaction.usage",  # Gemini Interactions, interaction.completed
+        "meta",  # Cohere v1
+        "response.meta",  # Cohere v1, stream-end
+    )
+)
+
+
+def _view(value: object) -> Fields:
+    return _VIEWS[type(value)](value)
+
+
+def _count(usage: Fields) -> Usage | None:
+    """Read a usage whose shape its own fields tell."""
+    for sign, shape in _SIGNS:
+        if sign in usage:
+            counts = shape(usage)
+            if counts is not None:
+                return counts
+    return None
+
+
+def _search(fields: Fields, places: tuple[tuple[str, str], ...]) -> Usage | None:
+    """Read the first usage that stands in one of these places of a reply, chunk or event."""
+    for head, tail in places:
+        held = fields.get(head)
+        if tail and held is not None:
+            held = _view(held).get(tail)
+        usage = None if held is None else _USAGES[type(held)](held)
+        if usage is not None:
+            kind = fields.get("type")
+            return usage if kind is None else _of_event(kind, usage)
+    return None
+
+
+def _of_event(kind: object, usage: Usage) -> Usage | None:
+    """What an event tells: Anthropic's come in two parts, and the first one's output is only a placeholder.
+
+    LangChain's chunks tell increments, which don't join like the totals that everybody else's tell.
+    """
+    if kind == "message_start":
+        return _told((usage.input, None, usage.cache_read, usage.cache_write, None), _CacheApart)
+    if kind == "AIMessageChunk":
+        return None
+    return _CacheApart(*usage) if kind == "message_delta" else usage
+
+
+def _look_through(fields: Fields) -> Usage | None:
+    return None if _NAMES.isdisjoint(fields) else _search(fields, _PLACES) or _count(fields)
+
+
+class _Attributes(Mapping[str, Any]):
+    """An object's fields where its class has some as slots, properties or defaults."""
+
+    __slots__ = ("_fields", "_names", "_value")
+
+    def __init__(self, names: frozenset[str], value: object) -> None:
+        self._names, self._value = names, value
+        self._fields: Fields = getattr(value, "__dict__", _NOTHING)
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self._value, name, None) if name in self._names else self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names.union(self._fields))
+
+    def __len__(self) -> int:
+        return len(self._names.union(self._fields))
 
 
 def _view_of(cls: type) -> Callable[[Any], Fields]:
-    """How to see a value of this type as a mapping of its fields."""
+    """How to see a value of this type as its fields; of its properties only those looked for are called."""
     if issubclass(cls, Mapping):
         return _itself
     if _declared(cls) is not None:
-        return _with_extra if _is_open(cls) else attrgetter("__dict__")
-    names = [
-        name
-        for base in cls.__mro__
-        for name in _NAMES & base.__dict__.keys()
-        if not inspect.isroutine(base.__dict__[name])
-    ]
+        return _of_model
+    attributes = (item for base in cls.__mro__ for item in vars(base).items() if item[0][:1] != "_")
+    names = frozenset(name for name, value in attributes if not inspect.isroutine(value))
+    if names:
+        return partial(_Attributes, names)
+    return attrgetter("__dict__") if cls.__dictoffset__ else _of_nothing
 
-    def with_attributes(value: Any) -> Fields:
-        fields: Fields = getattr(value, "__dict__", _NOTHING)
-        return {**fields, **{name: getattr(value, name, None) for name in names}} if names else fields
 
-    return with_attributes
+def _declared(cls: type) -> frozenset[str] | None:
+    """The fields that every instance of a pydantic model has; None for another class."""
+    fields = getattr(cls, "model_fields", None)
+    return frozenset(fields) if isinstance(fields, dict) and hasattr(cls, "__pydantic_extra__") else None
 
 
 def _itself(value: Fields) -> Fields:
     return value
 
 
-def _with_extra(model: Any) -> Fields:
+def _of_nothing(_: object) -> Fields:
+    return _NOTHING
+
+
+def _of_model(model: Any) -> Fields:
     fields: Fields = model.__dict__
     extra = model.__pydantic_extra__
     return {**fields, **extra} if extra else fields
 
 
-def _holders(*names: str) -> _ByType[Fields]:
-    """Views by type of what holds these counts; a model that declares them all needn't be asked for extra fields."""
-
-    def view_of(cls: type) -> Callable[[Any], Fields]:
-        return attrgetter("__dict__") if (_declared(cls) or {}).keys() >= {*names} else _VIEWS[cls]
-
-    return _ByType(view_of)
-
-
-def _reader(shape: _Shape) -> Callable[[Fields], Usage | None]:
-    """The function that reads usages of this shape."""
-    cache_holder, cache_read, cache_write = shape.cache
-    reasoning_holder, reasoning = shape.reasoning
-    cache_views, reasoning_views = _holders(cache_read, cache_write), _holders(reasoning)
-    inputs, outputs, new = shape.input, shape.output, tuple.__new__
-    is_plain = not (shape.cache_apart or shape.reasoning_apart or shape.more_input or shape.elsewhere)
-
-    def read_counts(usage: Fields) -> Usage | None:
-        get = usage.get
-        whole, cache, thoughts = get(inputs), usage, usage
-        if cache_holder:
-            held = get(cache_holder)
-            cache = _NOTHING if held is None else cache_views[type(held)](held)
-        if reasoning_holder:
-            held = get(reasoning_holder)
-            thoughts = _NOTHING if held is None else reasoning_views[type(held)](held)
-        thought = thoughts.get(reasoning)
-        counts = new(Usage, (whole, get(outputs), cache.get(cache_read), cache.get(cache_write), thought))
-        return counts if is_plain and whole is not None and not thought else _finished(shape, usage, counts)
-
-    return read_counts
-
-
-def _finished(shape: _Shape, usage: Fields, counts: Usage) -> Usage | None:
-    """The counts with those that stand elsewhere and those that have to be added; None if there is none at all."""
-    for kind, path in shape.elsewhere:
-        if getattr(counts, kind) is None:
-            counts = counts._replace(**{kind: _at(usage, *path.partition(".")[::2])})
-    if all(count is None for count in counts):
-        return None
-    whole, output, cache_read, cache_write, reasoning = counts
-    whole = _sum(whole, usage.get(shape.more_input))
-    if shape.reasoning_apart or _is_on_top(usage.get(shape.total), counts):
-        # Gemini's JSON leaves a count of 0 out, so an answer cut off while thinking has no output of its own.
-        output = reasoning if output is None else _sum(output, reasoning)
-    if shape.cache_apart:
-        return _CacheApart(_sum(whole, cache_read, cache_write), output, cache_read, cache_write, reasoning)
-    return Usage(whole, output, cache_read, cache_write, reasoning)
-
-
-def _is_on_top(total: Any, counts: Usage) -> bool:
-    """Whether the total says that reasoning was counted beside the output."""
-    return (
-        bool(counts.reasoning)
-        and total is not None
-        and _sum(counts.input, counts.output, counts.reasoning) == total
-    )
-
-
-def _at(fields: Fields, head: str, tail: str) -> Any:
-    held = fields.get(head)
-    return _VIEWS[type(held)](held).get(tail) if tail and held is not None else held
-
-
-def _read_billed(usage: Fields) -> Usage | None:
-    """Cohere's: `tokens` contains some that it adds itself and doesn't charge for, so `billed_units` comes first.
-
-    So do Cohere, "How Does Cohere's Pricing Work?", and OpenTelemetry's GenAI conventions. The cached tokens are
-    counted among `tokens`, so where they are more than was billed they are left out.
-    """
-    for holder in _BILLED:
-        held = usage.get(holder)
-        counts = _read_plain(_VIEWS[type(held)](held))
-        if counts is not None:
-            cached: Any = usage.get("cached_tokens")
-            fits = not (_is_count(cached) and _is_count(counts.input)) or cached <= counts.input
-            return counts._replace(cache_read=cached) if fits else counts
-    return None
-
-
-_read_plain: Final = _reader(_PLAIN)
-_SIGNS: Final = (
-    *((sign, _reader(shape)) for shape in _SHAPES for sign in shape.signs or (shape.input, shape.output)),
-    *((sign, _read_billed) for sign in _BILLED),
-)
-
-
-def _count(usage: Fields) -> Usage | None:
-    """Read a usage whose shape its own fields tell."""
-    for sign, reader in _SIGNS:
-        if sign in usage:
-            counts = reader(usage)
-            if counts is not None:
-                return counts
-    return None
-
-
 def _usage_reader(cls: type) -> Callable[[Any], Usage | None]:
-    """How to read a usage object of this type."""
-    view, declared = _VIEWS[cls], _declared(cls)
+    """How to read a usage of this type."""
+    view, declared = _VIEWS[cls], _declared(cls) or ()
+    declared_shape = next((shape for sign, shape in _SIGNS if sign in declared), _count)
 
-    def read_fields(usage: Any) -> Usage | None:
+    def read_usage(usage: Any) -> Usage | None:
         return _count(view(usage))
 
-    shape = None if declared is None else _shape_of(cls, declared.keys())
-    if shape is None:
-        return read_fields
-    read_shape = _reader(shape)
+    def read_model(usage: Any) -> Usage | None:
+        # A client older than its API doesn't declare what may tell the shape.
+        if usage.__pydantic_extra__:
+            return read_usage(usage)
+        return declared_shape(usage.__dict__) or read_usage(usage)
 
-    def read_declared(usage: Any) -> Usage | None:
-        return read_shape(usage.__dict__) or read_fields(usage)
-
-    return read_declared
-
-
-def _shape_of(cls: type, declared: Set[str]) -> _Shape | None:
-    """The shape that a model's declaration tells; None if it leaves that, or a part of it, to extra fields."""
-    for shape in _SHAPES:
-        if not declared.isdisjoint(shape.signs or shape[:2]):
-            elsewhere = [place for place in shape.elsewhere if place[1].partition(".")[0] in declared]
-            is_complete = shape.fields <= declared or not _is_open(cls)
-            return shape._replace(elsewhere=tuple(elsewhere)) if is_complete else None
-    return None
+    return read_model if declared else read_usage
 
 
 def _reply_reader(cls: type) -> Callable[[Any], Usage | None]:
-    """How to read anything of this type: a reply, chunk or event with a usage in it, or the usage itself."""
+    """How to read anything of this type: a reply, chunk or event that may hold a usage, or the usage itself."""
     view, declared = _VIEWS[cls], _declared(cls)
-    places = () if declared is None else tuple(place for place in _PLACES if place[0] in declared)
-    if declared is None:
-        return lambda reply: _look_through(view(reply))
-    if not places and any(sign in declared for sign, _ in _SIGNS):
-        return _USAGES[cls]
-    is_open = _is_open(cls)
+    places = tuple(place for place in _PLACES if place[0] in (declared or ()))
+
+    def read_anything(reply: Any) -> Usage | None:
+        return _look_through(view(reply))
 
     def read_model(reply: Any) -> Usage | None:
-        found = _search(reply.__dict__, places)
-        return _look_through(view(reply)) if found is None and is_open and reply.__pydantic_extra__ else found
+        usage = _search(reply.__dict__, places)
+        return read_anything(reply) if usage is None and reply.__pydantic_extra__ else usage
 
-    return read_model
-
-
-def _look_through(fields: Fields) -> Usage | None:
-    if _NAMES.isdisjoint(fields):
-        return None
-    return _search(fields, _PLACES) or _count(fields)
+    if declared is None:
+        return read_anything
+    return read_model if places or declared.isdisjoint(sign for sign, _ in _SIGNS) else _USAGES[cls]
 
 
-def _search(fields: Fields, places: tuple[tuple[str, str], ...]) -> Usage | None:
-    for head, tail in places:
-        held = fields.get(head)
-        if held is not None and tail:
-            held = _VIEWS[type(held)](held).get(tail)
-        if held is not None:
-            usage = _USAGES[type(held)](held)
-            if usage is not None:
-                return _as_event(fields.get("type"), usage)
-    return None
-
-
-def _as_event(kind: object, usage: Usage) -> Usage | None:
-    """What the event tells: Anthropic's come in two parts, and the first one's output is only a placeholder."""
-    if kind == "message_start":
-        usage = _CacheApart(*usage)._replace(output=None, reasoning=None)
-        return None if usage == _CacheApart() else usage
-    return _CacheApart(*usage) if kind == "message_delta" else usage
-
-
+_SIGNS: Final = tuple((sign, shape) for signs, shape in _SHAPES for sign in signs)
+_NAMES: Final = frozenset(head for head, _ in _PLACES).union(sign for sign, _ in _SIGNS)
 _VIEWS: Final = _ByType(_view_of)
 _USAGES: Final = _ByType(_usage_reader)
 _REPLIES: Final = _ByType(_reply_reader)

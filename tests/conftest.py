@@ -49,18 +49,12 @@ class Observed(NamedTuple):
                 table[values[0] if len(values) == 1 else values] += amount
         return dict(table) if attributes else sum(table.values())
 
-    def ends(self) -> list[tuple[str, str, str | None]]:
-        """The status and stop reason of each run and, since the two stand on two metrics, its `error.type`.
-
-        Only for tests whose runs all end in the same way, or of which at most one has an error type.
-        """
-        runs = Counter(self.totals(catalog.RUNS, catalog.RUN_STATUS, catalog.STOP_REASON))
-        errors = self.totals(catalog.RUN_DURATION, catalog.ERROR_TYPE)
-        named = [error for error in errors if error is not None]
-        if len(runs) == len(errors) == 1:
-            named = list(errors)
-        plain = dict.fromkeys(runs, None) if not named else dict.fromkeys(runs, named[0])
-        return [(*way, plain[way]) for way in runs.elements()]
+    def end(self) -> tuple[str, str, str | None]:
+        """How the only run ended: status, stop reason and `error.type`."""
+        (outcome,) = self.totals(catalog.RUNS, catalog.RUN_STATUS, catalog.STOP_REASON)
+        (error,) = self.totals(catalog.RUN_DURATION, catalog.ERROR_TYPE)
+        assert self.totals(catalog.RUNS) == self.totals(catalog.RUN_DURATION) == 1
+        return (*outcome, error)
 
 
 def observe(clock: FakeClock | None = None, **settings: Any) -> Observed:
@@ -100,6 +94,12 @@ def metrics(observed: Observed) -> AgentMetrics:
 def captured(observed: Observed) -> Captured:
     """What `metrics` recorded, as the SDK's points."""
     return observed.captured
+
+
+@pytest.fixture
+def end(observed: Observed) -> Callable[[], tuple[str, str, str | None]]:
+    """How the only run ended: see `Observed.end`."""
+    return observed.end
 
 
 @pytest.fixture

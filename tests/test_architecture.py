@@ -40,7 +40,15 @@ def test_an_unknown_name_is_an_attribute_error_that_names_it():
 
 
 def test_importing_agent_otel_loads_no_sdk_exporter_grpc_or_terminal_library():
-    heavy = ("opentelemetry.sdk", "opentelemetry.exporter", "grpc", "click", "rich", "prometheus_client", "genai_prices")
+    heavy = (
+        "opentelemetry.sdk",
+        "opentelemetry.exporter",
+        "grpc",
+        "click",
+        "rich",
+        "prometheus_client",
+        "genai_prices",
+    )
     loaded = run("import sys, agent_otel; print(*sorted(sys.modules))").split()
 
     assert [name for name in loaded if name.startswith(heavy)] == []

@@ -80,8 +80,20 @@ UPSTREAM = {
         {**CALL, **NOT_KEPT, **FAILED},
         B_CALL,
     ),
-    "gen_ai.client.inference.time_to_first_chunk": ("histogram", "s", FIRST_CHUNK, {**CALL, **NOT_KEPT}, B_CALL),
-    "gen_ai.client.operation.time_to_first_chunk": ("histogram", "s", FIRST_CHUNK, {**CALL, **NOT_KEPT}, B_CALL),
+    "gen_ai.client.inference.time_to_first_chunk": (
+        "histogram",
+        "s",
+        FIRST_CHUNK,
+        {**CALL, **NOT_KEPT},
+        B_CALL,
+    ),
+    "gen_ai.client.operation.time_to_first_chunk": (
+        "histogram",
+        "s",
+        FIRST_CHUNK,
+        {**CALL, **NOT_KEPT},
+        B_CALL,
+    ),
     "gen_ai.client.inference.usage.input_tokens": (
         "counter",
         "{token}",

@@ -1,6 +1,5 @@
 """What the documents say is run: every Python block, every command, every variable."""
 
-
 import re
 import subprocess
 import sys
@@ -63,7 +62,9 @@ def test_the_error_in_the_configuration_page_is_the_one_that_is_raised():
 @pytest.mark.parametrize(("page", "text"), [*blocks("sh"), *blocks("console")])
 def test_every_command_is_one_that_exists(page, text):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    extras = set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE))
+    extras = set(
+        re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     for line in filter(None, (line.split("#")[0].strip().removeprefix("$ ") for line in text.splitlines())):
         words = [word for word in line.split() if "=" not in word]
         if words[0] == "make":

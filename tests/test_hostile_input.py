@@ -34,8 +34,20 @@ AGENTS = [
     lambda n: [n],
     lambda n: float("nan"),
 ]
-VERSIONS = [lambda n: None, lambda n: f"release {n}", lambda n: f"{n:040x}", lambda n: n % 4, lambda n: object()]
-MODELS = [lambda n: Model.SMALL, lambda n: Model.LARGE, lambda n: f"model {n % 200}", lambda n: None, lambda n: b"m"]
+VERSIONS = [
+    lambda n: None,
+    lambda n: f"release {n}",
+    lambda n: f"{n:040x}",
+    lambda n: n % 4,
+    lambda n: object(),
+]
+MODELS = [
+    lambda n: Model.SMALL,
+    lambda n: Model.LARGE,
+    lambda n: f"model {n % 200}",
+    lambda n: None,
+    lambda n: b"m",
+]
 TOKENS = [
     lambda n: {"input": float("nan"), "output": 5},
     lambda n: {"input": -1, "output": 5},
@@ -144,7 +156,8 @@ def test_totals_are_exact(outcome, metric, what):
 def test_everything_that_was_dropped_is_counted(outcome):
     points, done, _ = outcome
     dropped = {
-        point.attributes[catalog.DROP_REASON.key]: point.value for point in points[catalog.DROPPED_ATTRIBUTES.name]
+        point.attributes[catalog.DROP_REASON.key]: point.value
+        for point in points[catalog.DROPPED_ATTRIBUTES.name]
     }
     bad_steps = points[catalog.DROPPED_MEASUREMENTS.name][0].value - done["bad"]
 

@@ -168,7 +168,8 @@ def test_a_set_below_the_cap_keeps_its_place():
 
 
 @pytest.mark.parametrize(
-    "key", ["user_id", "user.id", "USER-ID", "gen_ai.conversation.id", "app.user_id", "customer.email", "prompt"]
+    "key",
+    ["user_id", "user.id", "USER-ID", "gen_ai.conversation.id", "app.user_id", "customer.email", "prompt"],
 )
 def test_forbidden_keys_are_recognised_in_any_spelling_and_namespace(key):
     assert forbidden(key)
@@ -199,7 +200,13 @@ def test_what_was_dropped_is_logged_once_and_never_with_the_value(caplog):
 
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers(), max_size=2)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.lists(st.integers(), max_size=2),
 )
 
 

@@ -114,7 +114,12 @@ def _keys(attributes: tuple[catalog.Attribute, ...]) -> str:
 
 
 def _generations() -> list[str]:
-    lines = ["## Generations of the model-call names", "", "`AGENT_OTEL_SEMCONV` picks which are recorded:", ""]
+    lines = [
+        "## Generations of the model-call names",
+        "",
+        "`AGENT_OTEL_SEMCONV` picks which are recorded:",
+        "",
+    ]
     for name, generation in catalog.GENERATIONS.items():
         metrics = (
             generation.inference,
@@ -125,7 +130,9 @@ def _generations() -> list[str]:
         )
         used = dict.fromkeys(f"`{metric.name}`" for metric in metrics if metric is not None)
         default = " (default)" if name == Settings().semconv else ""
-        lines.append(f"- `{name}`{default}: {', '.join(used) or 'none, since another instrumentation emits them'}.")
+        lines.append(
+            f"- `{name}`{default}: {', '.join(used) or 'none, since another instrumentation emits them'}."
+        )
     return lines
 
 

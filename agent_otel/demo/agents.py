@@ -92,7 +92,7 @@ async def research_planner(metrics: AgentMetrics, release: Release, dice: Dice) 
                     if chunk["type"] == "content_block_start":
                         wanted.append(chunk["content_block"]["name"])
                     elif chunk["type"] == "message_delta":
-                        run.stop(chunk["delta"]["stop_reason"])
+                        run.stop(chunk["delta"]["stop_reason"])  # the vendor's own word; the last one stands
             if not wanted:
                 return
             await asyncio.gather(*(_use(run, release.tools, name, dice) for name in wanted))

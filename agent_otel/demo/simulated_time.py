@@ -33,9 +33,6 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
         Args:
             seconds: Of simulated time.
-
-        Raises:
-            Nothing of its own.
         """
         self.run_until_complete(asyncio.sleep(seconds))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +40,8 @@ class Simulation:
 
     async def _arrive(self, agent: Agent) -> None:
         dice = Dice(f"{self._seed}/{agent.name}")
-        for number in itertools.count():
+        while True:
+            number = self.started[agent.name]
             self._start(agent, Dice(f"{self._seed}/{agent.name}/{number}"))
             await asyncio.sleep(dice.expovariate(1 / agent.every))
 
@@ -67,29 +67,18 @@ class Simulation:
 
         Args:
             seconds: Of simulated time.
-
-        Raises:
-            Nothing of its own.
         """
         self._loop.advance(seconds)
 
     def finish(self) -> None:
-        """Let no more tasks arrive, and the agents finish those they have.
-
-        Raises:
-            Nothing of its own.
-        """
+        """Let no more tasks arrive, and the agents finish those they have."""
         for arrival in self._arrivals:
             arrival.cancel()
         while self._runs:
             self._loop.run_until_complete(asyncio.wait(self._runs))
 
     def close(self) -> None:
-        """Break off whatever is still under way.
-
-        Raises:
-            Nothing of its own.
-        """
+        """Break off whatever is still under way."""
         tasks = [*self._arrivals, *self._runs]
         for task in tasks:
             task.cancel()

@@ -175,7 +175,7 @@ class Anthropic:
         """
         dice = self._dice
         await asyncio.sleep(dice.seconds(0.9))
-        if dice.happens(0.012):
+        if dice.happens(0.004):
             raise OverloadedError
         yield {"type": "message_start", "message": {"usage": self._usage()}}
         self._cached, self._new = self._cached + self._new, dice.randrange(600, 2600)
@@ -202,11 +202,13 @@ class Anthropic:
     def _stop_reason(self) -> str:
         if self._turns > 0:
             return "tool_use"
-        return "max_tokens" if self._dice.happens(0.04) else "end_turn"
+        return "refusal" if self._dice.happens(0.02) else "end_turn"
 
 
 PRICES: Final = {
     "openai": {"gpt-5": {"input": 1.25, "cache_read": 0.125, "output": 10.0}},
-    "anthropic": {"claude-sonnet-4-5": {"input": 3.0, "cache_read": 0.3, "cache_write": 3.75, "output": 15.0}},
+    "anthropic": {
+        "claude-sonnet-4-5": {"input": 3.0, "cache_read": 0.3, "cache_write": 3.75, "output": 15.0}
+    },
 }
 """List prices, in USD per million tokens."""

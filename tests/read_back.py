@@ -1,0 +1,144 @@
+"""What came out of the SDK, whatever the way it took: points by metric and attributes."""
+
+import json
+import math
+from collections import defaultdict
+from functools import partial
+from itertools import pairwise
+from operator import add
+from typing import NamedTuple
+
+from agent_otel import catalog
+
+# The names that a user sees on the Prometheus page.
+PAGE = {
+    catalog.ACTIVE_RUNS: "agent_otel_active_runs",
+    catalog.OLDEST_AGE: "agent_otel_run_oldest_age_seconds",
+    catalog.TOKEN_PRICE: "agent_otel_token_price",
+    catalog.RUNS: "agent_otel_runs_total",
+    catalog.RUN_DURATION: "gen_ai_invoke_agent_duration_seconds",
+    catalog.RUN_STEPS: "agent_otel_run_steps",
+    catalog.RUN_INFERENCE_CALLS: "gen_ai_invoke_agent_inference_calls",
+    catalog.RUN_TOOL_CALLS: "gen_ai_invoke_agent_tool_calls",
+    catalog.RUN_TOKEN_USAGE: "agent_otel_run_tokens",
+    catalog.RUN_COST: "agent_otel_run_cost",
+    catalog.TOOL_DURATION: "gen_ai_execute_tool_duration_seconds",
+    catalog.INFERENCE_DURATION: "gen_ai_client_inference_duration_seconds",
+    catalog.TOKENS: "agent_otel_tokens_total",
+    catalog.INPUT_TOKENS: "gen_ai_client_inference_usage_input_tokens_total",
+    catalog.OUTPUT_TOKENS: "gen_ai_client_inference_usage_output_tokens_total",
+    catalog.EVALUATIONS: "agent_otel_evaluations_total",
+    catalog.USAGE_MISSING: "agent_otel_usage_missing_total",
+    catalog.DROPPED_ATTRIBUTES: "agent_otel_dropped_attributes_total",
+    catalog.DROPPED_MEASUREMENTS: "agent_otel_dropped_measurements_total",
+}
+DELTA = 1  # as OTLP numbers it
+
+
+class Point(NamedTuple):
+    """A value; of a histogram the count, the sum and the count in each bucket."""
+
+    value: float = 0
+    sum: float = 0.0
+    buckets: tuple[float, ...] = ()
+
+    def plus(self, other):
+        buckets = tuple(map(add, self.buckets, other.buckets)) or self.buckets or other.buckets
+        return Point(self.value + other.value, self.sum + other.sum, buckets)
+
+
+def selected(points, metric, *attributes):
+    """The points of a metric, added up by these of their attributes."""
+    found = defaultdict(Point)
+    for carried, point in points[metric].items():
+        key = tuple(dict(carried).get(attribute.key) for attribute in attributes)
+        found[key] = found[key].plus(point)
+    return dict(found)
+
+
+def totals(points, metric, *attributes):
+    """Values and counts, without those that are 0."""
+    return {key: point.value for key, point in selected(points, metric, *attributes).items() if point.value}
+
+
+def sums(points, metric, *attributes):
+    return {key: round(point.sum, 3) for key, point in selected(points, metric, *attributes).items()}
+
+
+def percentile(q, metric, point):
+    """As Prometheus' histogram_quantile has it: linear inside a bucket."""
+    rank, below = q * point.value, 0.0
+    for (low, high), count in zip(pairwise((0.0, *metric.bounds)), point.buckets, strict=False):
+        if below + count >= rank:
+            return low + (high - low) * (rank - below) / count
+        below += count
+    return math.inf
+
+
+def from_page(families):
+    """Read what a parser of prometheus_client found."""
+    samples = defaultdict(partial(defaultdict, dict))
+    for family in families:
+        for sample in family.samples:
+            labels = frozenset((key, value) for key, value in sample.labels.items() if value and key != "le")
+            samples[sample.name][labels][float(sample.labels.get("le", "inf"))] = sample.value
+    strangers = {name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for name in samples}
+
+    assert strangers - set(PAGE.values()) == {"target_info"}
+
+    keys = {attribute.key.replace(".", "_"): attribute.key for attribute in catalog.ATTRIBUTES}
+    points = {}
+    for metric, name in PAGE.items():
+        in_buckets, summed = samples[f"{name}_bucket"], samples[f"{name}_sum"]
+        points[metric] = {
+            frozenset((keys[label], value) for label, value in labels): Point(
+                found[math.inf], summed[labels].get(math.inf, 0.0), _each_bucket(metric, in_buckets[labels])
+            )
+            for labels, found in samples[f"{name}_count" if metric.bounds else name].items()
+        }
+    return points
+
+
+def _each_bucket(metric, counts):
+    if not metric.bounds:
+        return ()
+    bounds = (*metric.bounds, math.inf)
+
+    assert bounds == tuple(sorted(counts))
+
+    return tuple(counts[high] - counts.get(low, 0) for low, high in pairwise((-math.inf, *bounds)))
+
+
+def from_console(text):
+    """Read what the console exporter printed."""
+    points = defaultdict(dict)
+    for resource in json.loads(text)["resource_metrics"]:
+        for scope in resource["scope_metrics"]:
+            for metric in scope["metrics"]:
+                for found in metric["data"]["data_points"]:
+                    if "value" in found:
+                        point = Point(found["value"])
+                    else:
+                        point = Point(found["count"], found["sum"], tuple(found["bucket_counts"]))
+                    points[metric["name"]][frozenset(found["attributes"].items())] = point
+    return {metric: points[metric.name] for metric in PAGE}
+
+
+def from_otlp(resources):
+    """Read exports in the order in which they came; deltas are added up."""
+    points = defaultdict(partial(defaultdict, Point))
+    metrics = (
+        metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics
+    )
+    for metric in metrics:
+        data = getattr(metric, metric.WhichOneof("data"))
+        for found in data.data_points:
+            attributes = frozenset((pair.key, pair.value.string_value) for pair in found.attributes)
+            if metric.HasField("histogram"):
+                point = Point(found.count, found.sum, tuple(found.bucket_counts))
+            else:
+                point = Point(getattr(found, found.WhichOneof("value")))
+            if getattr(data, "aggregation_temporality", None) == DELTA:
+                point = point.plus(points[metric.name][attributes])
+            points[metric.name][attributes] = point
+    return {metric: dict(points[metric.name]) for metric in PAGE}

@@ -1,0 +1,368 @@
+"""`agent-otel`, each command run as a process, as people run it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+import agent_otel
+from agent_otel import catalog
+from agent_otel.demo.rows import evaluate
+from tests.collector import free_port
+
+PROGRAM = "from agent_otel.cli import main; main()"
+AGENTS = ("research-planner", "support-bot")
+
+ONCE_SEED_7 = """\
+ agent-otel demo                    simulated minute 30 of 30, 0 runs in flight
+ Metric                    research-planner       support-bot        all agents
+───────────────────────────────────────────────────────────────────────────────
+ run_count                              110               380               490
+ success_rate                        88.7 %            83.2 %            84.4 %
+ latency_p50                         51.9 s             9.6 s            12.1 s
+ latency_p95                         97.7 s            26.6 s            71.9 s
+ token_usage_per_run                  70.6k              9.1k             22.6k
+ cost_per_run (estimate)             $0.102            $0.015            $0.034
+ tool_calls_per_run                    10.8               3.1               4.8
+ tool_error_rate                      5.6 %             5.4 %             5.5 %
+ stop_reason_distribution
+   completed               ██████▉   85.5 %  ██████▌   80.8 %  ██████▋   81.8 %
+   max_steps               ▋          6.4 %  ▉         10.3 %  ▉          9.4 %
+   refused                 ▎          1.8 %  ▎          1.6 %  ▎          1.6 %
+   human_handoff                      0.0 %  ▎          2.9 %  ▎          2.2 %
+   tool_error                         0.0 %  ▏          1.3 %  ▏          1.0 %
+   model_error             ▎          2.7 %  ▏          0.3 %  ▏          0.8 %
+   cancelled               ▍          3.6 %  ▎          2.9 %  ▎          3.1 %
+
+ releases  support-bot 1.7.2: 90.1 % ok (131 runs), 1.8.0: 79.4 % ok (238 runs)
+ about     simulated: one second here is one minute there
+"""
+
+
+def agent_otel_cli(*arguments, before=""):
+    return subprocess.run(
+        [sys.executable, "-c", f"{before}{PROGRAM}", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_every_command_with_what_it_does():
+    done = agent_otel_cli("--help")
+
+    assert done.returncode == 0
+    assert "Usage: agent-otel [OPTIONS] COMMAND" in done.stdout
+    assert "demo  Two simulated agents and their production metrics, in this terminal." in done.stdout
+
+
+def test_the_version_is_the_packages():
+    done = agent_otel_cli("--version")
+
+    assert (done.returncode, done.stdout) == (0, f"agent-otel {agent_otel.__version__}\n")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_its_extra_it_says_in_one_line_what_to_install(missing):
+    done = agent_otel_cli("demo", before=f"import sys; sys.modules[{missing!r}] = None; ")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "agent-otel needs its extra: pip install 'agent-otel[cli]'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["dmeo"], "No such command 'dmeo'"),
+        (["demo", "--seconds", "0"], "0 is not in the range 1<=x<=3600"),
+        (["demo", "--export", "statsd"], "'statsd' is not one of 'prometheus', 'otlp'"),
+        (["demo", "--port", "65536"], "65536 is not in the range 0<=x<=65535"),
+    ],
+)
+def test_a_wrong_command_or_option_is_named_and_exits_with_2(arguments, complaint):
+    done = agent_otel_cli(*arguments)
+
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_and_version_load_neither_the_sdk_nor_an_exporter():
+    code = (
+        "import atexit, sys; from agent_otel.cli import main;"
+        " atexit.register(lambda: print(*sorted(sys.modules))); sys.argv[1:] = ['--help']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = done.stdout.split()
+
+    assert [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))] == []
+
+
+def demo(*arguments, cwd=None, before="", **variables):
+    return subprocess.run(
+        command(*arguments, before=before),
+        env=environment(variables),
+        cwd=cwd,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def command(*arguments, before=""):
+    return [sys.executable, "-c", f"{before}from agent_otel.cli import main; main()", "demo", *arguments]
+
+
+def environment(variables):
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AGENT_OTEL_"))
+    }
+    return {**kept, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **variables}
+
+
+def stripped(text):
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def test_once_prints_the_table_as_plain_text_and_leaves_nothing_behind(tmp_path):
+    done = demo("--once", "--seed", "7", cwd=tmp_path, HOME=str(tmp_path))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stripped(done.stdout) == ONCE_SEED_7
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_once_as_json_is_one_object_with_every_figure_of_every_agent():
+    done = demo("--once", "--json", "--seconds", "12")
+    record = json.loads(done.stdout)
+
+    figures = Counter((row["metric"], row["agent"]) for row in record["rows"] if row["reason"] is None)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {key: record[key] for key in record if key != "rows"} == {
+        "schema_version": 1,
+        "seed": 7,
+        "simulated_minutes": 12,
+        "runs_in_flight": 0,
+        "export": "",
+        "delivered": None,
+    }
+    assert {tuple(row) for row in record["rows"]} == {
+        ("metric", "agent", "value", "unit", "n", "release", "reason")
+    }
+    assert {metric for metric, _ in figures} == {row.metric for row in evaluate(None)}
+    assert {agent for _, agent in figures} == {*AGENTS, None}
+
+
+@pytest.fixture(scope="module")
+def live():
+    """Two seconds of the demo as JSON lines, and its page after the first."""
+    process = subprocess.Popen(
+        command("--seconds", "2", "--json", "--port", "0"),
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    lines = [json.loads(process.stdout.readline())]
+    with urllib.request.urlopen(lines[0]["export"], timeout=10) as answer:
+        page = answer.read().decode()
+    lines += map(json.loads, process.communicate(timeout=60)[0].splitlines())
+    return process.returncode, lines, page
+
+
+def test_json_is_a_line_each_second_and_one_at_the_end(live):
+    code, lines, _ = live
+
+    assert (code, [line["simulated_minutes"] for line in lines]) == (0, [1, 2, 2])
+    assert lines[0]["runs_in_flight"] > 0 == lines[-1]["runs_in_flight"]
+    assert lines[-1]["export"] == f"the page was at {lines[0]['export']} while the demo ran"
+
+
+def test_the_prometheus_page_and_the_table_tell_the_same(live):
+    _, lines, page = live
+    counted = Counter()
+    for agent, value in re.findall(
+        r'^agent_otel_runs_total\{.*gen_ai_agent_name="([^"]+)".*\} (\S+)$', page, re.MULTILINE
+    ):
+        counted[agent] += float(value)
+
+    shown_then = [
+        {row["agent"]: row["value"] for row in line["rows"] if row["metric"] == "run_count" and row["agent"]}
+        for line in lines
+    ]
+
+    assert dict(counted) in shown_then
+
+
+def test_it_ends_with_the_figures_that_once_prints_at_once(live):
+    _, lines, _ = live
+
+    assert json.loads(demo("--once", "--json", "--seconds", "2").stdout)["rows"] == lines[-1]["rows"]
+
+
+def test_a_pipe_gets_no_control_codes_and_the_table_once_at_the_end():
+    port = free_port()
+    done = demo("--seconds", "1", OTEL_EXPORTER_PROMETHEUS_PORT=str(port))
+
+    assert done.returncode == 0
+    assert done.stderr == f"metrics: http://127.0.0.1:{port}/metrics\n"
+    assert "\x1b" not in done.stdout
+    assert done.stdout.count("run_count") == 1
+    assert "simulated minute 1 of 1, 0 runs in flight" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_a_terminal_gets_a_table_that_is_refreshed():
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("--seconds", "1", "--port", "0"),
+        env=environment({"TERM": "xterm-256color", "LINES": "30"}),
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
+    os.close(ours)
+
+    assert process.wait(timeout=60) == 0
+    assert written.count("run_count") >= 2
+    assert "\x1b[" in written
+    assert "Traceback" not in written
+
+
+def read_terminal(descriptor):
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux' word for "the other end is closed"
+        return b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_ctrl_c_ends_it_with_130_and_no_traceback():
+    process = subprocess.Popen(
+        command("--json", "--port", "0"),
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (130, "")
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_where_the_usual_port_is_taken_the_page_stands_on_a_free_one_and_says_so(taken):
+    done = demo("--seconds", "1", OTEL_EXPORTER_PROMETHEUS_PORT=str(taken))
+
+    assert done.returncode == 0
+    assert re.fullmatch(
+        rf"metrics: http://127\.0\.0\.1:(?!{taken}/)\d+/metrics, since port {taken} is taken\n", done.stderr
+    )
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(taken):
+    done = demo("--port", str(taken))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cannot serve on 127.0.0.1:{taken}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_told_as_configure_tells_it():
+    done = demo("--once", AGENT_OTEL_SEMCONV="v9", OTEL_EXPORTER_PROMETHEUS_PORT="http")
+
+    assert done.returncode == 1
+    assert "AGENT_OTEL_SEMCONV='v9'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("prometheus", ["opentelemetry.exporter", "opentelemetry.exporter.prometheus"])
+def test_without_the_prometheus_extra_there_is_no_page_but_a_table(prometheus):
+    done = demo("--seconds", "1", before=f"import sys; sys.modules[{prometheus!r}] = None; ")
+
+    assert done.returncode == 0
+    assert "a page needs pip install 'agent-otel[prometheus]'" in done.stderr
+    assert "run_count" in done.stdout
+
+
+def test_a_disabled_sdk_is_an_error_that_names_the_variable():
+    done = demo("--once", OTEL_SDK_DISABLED="true")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "unset OTEL_SDK_DISABLED" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_otlp_without_a_collector_ends_in_time_and_says_that_nothing_was_delivered():
+    endpoint = f"http://user:secret@127.0.0.1:{free_port()}"
+    done = demo(
+        *("--once", "--json", "--seconds", "2", "--export", "otlp"),
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+    )
+    record = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert record["delivered"] is False
+    assert record["export"] == (
+        f"nothing was delivered to {endpoint.replace('user:secret@', '')}: no collector there?"
+    )
+    assert len(record["rows"]) > 20
+    assert len(done.stderr.splitlines()) == 1
+    assert "secret" not in done.stderr
+
+
+def test_otlp_pushes_to_the_collector_of_the_standard_variables(collector):
+    port, bodies = collector
+    done = demo(
+        *("--once", "--seconds", "2", "--export", "otlp"),
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://127.0.0.1:{port}/v1/metrics",
+        OTEL_EXPORTER_OTLP_COMPRESSION="none",
+    )
+
+    assert done.returncode == 0
+    assert done.stderr == f"metrics: to http://127.0.0.1:{port}\n"
+    assert f" metrics  delivered to http://127.0.0.1:{port}\n" in stripped(done.stdout)
+    assert [catalog.RUNS.name.encode() in body for body in bodies][-1:] == [True]
+
+
+@pytest.fixture
+def collector():
+    """Takes what is pushed: its port and the bodies."""
+    bodies = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port, bodies
+        server.shutdown()
+        thread.join()
