@@ -60,7 +60,7 @@ class MeasuredRun(Protocol):
     version: object
     attributes: tuple[tuple[object, object], ...]
     tools: frozenset[object] | None
-    has_ended: bool
+    is_anonymous: bool
     nested: bool
     tally: Tally | None
 
@@ -122,6 +122,7 @@ class Fold:
         self._sums: dict[tuple[catalog.Metric, Labels], int] = defaultdict(int)
         self._samples: dict[tuple[catalog.Metric, Labels], list[Sample]] = defaultdict(list)
         self._priced: dict[Labels, float] = {}
+        self.bases: dict[Labels, None] = {}
         self._handlers: tuple[Callable[..., None], ...] = (
             self._run,
             self._tool,
@@ -180,19 +181,16 @@ class Fold:
         for reason, status in self._outcomes.statuses.items():
             self._sums[catalog.RUNS, (*base, status, reason, nested)] += 0
 
-    def zero_agent(self, agent: str, release: str | None) -> Labels:
+    def zero_agent(self, agent: str, release: str | None) -> None:
         """Zero an agent before its first run.
 
         Args:
             agent: One of the declared agents.
             release: The default release.
-
-        Returns:
-            The labels of its runs.
         """
         base = self._base(agent, release, ())
+        self._meet(base)
         self.zero(base, None)
-        return base
 
     def tally(self, run: MeasuredRun) -> Tally:
         """What the fold knows of a run, its labels resolved at first sight.
@@ -203,8 +201,15 @@ class Fold:
         tally = run.tally
         if tally is None:
             tally = run.tally = Tally(self._base(run.agent, run.version, run.attributes))
-            tally.ended = run.agent is None and run.has_ended
+            tally.ended = run.is_anonymous
+            if not run.is_anonymous:
+                self._meet(tally.base)
         return tally
+
+    def _meet(self, base: Labels) -> None:
+        """Remember an agent and release, so that its runs in flight are reported as 0 when there are none."""
+        if len(self.bases) < self._team.tailored(catalog.ACTIVE_RUNS).cap:
+            self.bases[base] = None
 
     def prices(self) -> Iterable[tuple[float, Any]]:
         """The list price of every model seen, for the gauge."""

@@ -64,7 +64,6 @@ class Recorder:
     """Keeps events until a collection and folds them into the instruments of one provider.
 
     Args:
-        clock: Seconds, for durations and ages.
         find_provider: Called at the start of a run while there is no provider; binds if there is one by now.
         soft_limit: From how many events on whoever appends also folds a slice.
         hard_limit: From how many events on they are counted as dropped, if folding can't keep up.
@@ -72,7 +71,6 @@ class Recorder:
 
     def __init__(
         self,
-        clock: Callable[[], float],
         find_provider: Callable[[], None] = _nothing,
         soft_limit: int = SOFT_LIMIT,
         hard_limit: int = HARD_LIMIT,
@@ -80,7 +78,6 @@ class Recorder:
         """Start unbound: nothing is kept."""
         self.soft_limit = soft_limit
         self.hard_limit = hard_limit
-        self.clock = clock
         self.find_provider = find_provider
         self.is_bound = False
         self.is_settled = False
@@ -93,7 +90,8 @@ class Recorder:
         self._policy: Policy | None = None
         self._instruments: Instruments | None = None
         self._lost: dict[int, int] = {}
-        self._seen_bases: dict[Any, None] = {}
+        self._provider: Callable[[], object] = _nothing
+        self._team: Settings | None = None
         _on_fork(self)
 
     def bind(self, provider: MeterProvider, team: Settings, *, zeros: bool = True) -> bool:
@@ -110,6 +108,7 @@ class Recorder:
         meter = provider.get_meter(catalog.SCOPE, __version__, catalog.SCHEMA_URL)
         if isinstance(meter, metrics.NoOpMeter):
             return False
+        self._provider, self._team = weakref.ref(provider), team
         self.outcomes = Outcomes(team.stop_reasons, team.error_types)
         policy = self._policy = Policy(team)
         fold = Fold(team, policy, self.outcomes, Prices(team.prices), zeros)
@@ -127,6 +126,21 @@ class Recorder:
         self.is_bound = self.is_settled = True
         return True
 
+    def serves(self, provider: MeterProvider, team: Settings) -> bool:
+        """Whether this is the recorder of a provider; other settings than its own are told, and not taken.
+
+        Args:
+            provider: Compared by identity.
+            team: The settings that are asked for.
+        """
+        if self._provider() is not provider:
+            return False
+        if team != self._team:
+            _logger.warning(
+                "agent_otel records on this provider already: the settings it was first bound with stand"
+            )
+        return True
+
     def settle(self) -> None:
         """Keep nothing from now on, and look for no provider either."""
         self.is_bound, self.is_settled = False, True
@@ -139,7 +153,7 @@ class Recorder:
             return
         with self._lock:
             for agent in team.agents:
-                self._seen_bases[fold.zero_agent(agent, team.release)] = None
+                fold.zero_agent(agent, team.release)
             fold.flush(instruments)
             for reason in catalog.DROP_REASONS:
                 instruments.add(
@@ -230,44 +244,29 @@ class Recorder:
             _logger.exception("agent_otel could not hand measurements to the SDK")
 
     def _observe_active(self) -> Iterable[tuple[float, Mapping[str, str]]]:
-        """Drain, then report runs in flight; a set that was ever reported goes on at 0."""
+        """Drain, then report runs in flight; an agent that ever ran goes on at 0."""
         self.drain()
-        counts: dict[Any, float] = dict.fromkeys(self._seen_bases, 0)
-        for base, _age in self._ages():
-            counts[base] = counts.get(base, 0) + 1
-        return self._observed(catalog.ACTIVE_RUNS, counts)
+        return self._observed(catalog.ACTIVE_RUNS, len)
 
     def _observe_oldest(self) -> Iterable[tuple[float, Mapping[str, str]]]:
-        ages: dict[Any, float] = dict.fromkeys(self._seen_bases, 0.0)
-        for base, age in self._ages():
-            ages[base] = max(ages.get(base, 0.0), age)
-        return self._observed(catalog.OLDEST_AGE, ages)
-
-    def _ages(self) -> list[tuple[Any, float]]:
-        fold = self._fold
-        if fold is None:
-            return []
-        now = self.clock()
-        with self._lock:
-            ages = [(fold.tally(run).base, max(0.0, now - run.started)) for run in self.live.copy().values()]
-            for base, _ in ages:
-                if len(self._seen_bases) < catalog.ACTIVE_RUNS.cap:
-                    self._seen_bases[base] = None
-        return ages
+        return self._observed(catalog.OLDEST_AGE, lambda ages: max(ages, default=0.0))
 
     def _observed(
-        self, metric: catalog.Metric, values: Mapping[Any, float]
+        self, metric: catalog.Metric, value: Callable[[list[float]], float]
     ) -> Iterable[tuple[float, Mapping[str, str]]]:
-        if self._policy is None:
+        """One value for each attribute set, from the ages of its runs in flight; several labels may fold into one."""
+        fold, policy = self._fold, self._policy
+        if fold is None or policy is None:
             return []
         with self._lock:
-            sets = [(self._policy.attributes(metric, base), value) for base, value in values.items()]
-        combined: dict[tuple[tuple[str, str], ...], float] = {}
-        combine = max if metric is catalog.OLDEST_AGE else float.__add__
-        for attributes, value in sets:
-            key = tuple(attributes.items())
-            combined[key] = combine(float(value), combined.get(key, 0.0))
-        return [(int(value) if metric.number is int else value, dict(key)) for key, value in combined.items()]
+            runs = [(fold.tally(run).base, run.age()) for run in self.live.copy().values()]
+            sets = {
+                base: policy.attributes(metric, base) for base in (*fold.bases, *(base for base, _ in runs))
+            }
+        ages: dict[tuple[tuple[str, str], ...], list[float]] = {tuple(a.items()): [] for a in sets.values()}
+        for base, age in runs:
+            ages[tuple(sets[base].items())].append(age)
+        return [(value(found), dict(attributes)) for attributes, found in ages.items()]
 
     def forget(self) -> None:
         """Begin anew in a forked child: another lock, no events; inherited runs are the parent's to end."""
@@ -304,6 +303,33 @@ class StrictBuffer(deque[tuple[Any, ...]]):
         self._recorder.drain()
         if found := self._recorder.problems():
             raise MeasurementError("; ".join(found))
+
+
+_recorders: Final[weakref.WeakValueDictionary[int, Recorder]] = weakref.WeakValueDictionary()
+
+
+def recorder_on(provider: MeterProvider, team: Settings, *, zeros: bool) -> Recorder:
+    """The recorder of a provider; there is one, whoever asks, since the SDK hands out each instrument once.
+
+    A second one would find its callbacks ignored, and so would never be drained.
+
+    Args:
+        provider: Any real meter provider.
+        team: The settings to record by.
+        zeros: Whether run counters start at 0 for each outcome.
+
+    Returns:
+        A recorder that is bound, or one that keeps nothing when the provider doesn't.
+    """
+    found = _recorders.get(id(provider))
+    if found is not None and found.serves(provider, team):
+        return found
+    recorder = Recorder()
+    if recorder.bind(provider, team, zeros=zeros):
+        _recorders[id(provider)] = recorder
+    else:
+        recorder.settle()
+    return recorder
 
 
 def recorded_metrics(team: Settings) -> tuple[catalog.Metric, ...]:

@@ -12,7 +12,7 @@ from opentelemetry import metrics
 
 from agent_otel import settings as team_settings
 from agent_otel._fold import EVALUATION
-from agent_otel._recorder import Recorder, keeps_nothing
+from agent_otel._recorder import Recorder, keeps_nothing, recorder_on
 from agent_otel.calls import Inference, ToolCall, tool_call
 from agent_otel.runs import Run, anonymous_run, current_run
 
@@ -57,7 +57,8 @@ class AgentMetrics:
     ) -> None:
         """Bind to the provider if there is one."""
         self.settings = settings
-        self.recorder = Recorder(clock, self._find_provider)
+        self.clock = clock
+        self.recorder = Recorder(self._find_provider)
         self._anonymous = anonymous_run(self)
         self._binding = threading.Lock()
         if meter_provider is not None:
@@ -65,6 +66,8 @@ class AgentMetrics:
 
     def bind_to(self, provider: MeterProvider, *, zeros: bool | None = None) -> bool:
         """Record on this provider from now on; the first binding stands.
+
+        All `AgentMetrics` on one provider share what was bound first: its settings, budgets and caps.
 
         Args:
             provider: Any real meter provider.
@@ -79,8 +82,7 @@ class AgentMetrics:
                 if self.settings is None:
                     self.settings = _from_environment()
                 zeros = _is_cumulative() if zeros is None else zeros
-                if not self.recorder.bind(provider, self.settings, zeros=zeros):
-                    self.recorder.settle()
+                self.recorder = recorder_on(provider, self.settings, zeros=zeros)
         return self.recorder.is_bound
 
     def _find_provider(self) -> None:
@@ -212,7 +214,7 @@ class AgentMetrics:
 
     def begin_anew(self) -> None:
         """Forget the provider and everything buffered, in a forked child."""
-        self.recorder = Recorder(self.recorder.clock, self._find_provider)
+        self.recorder = Recorder(self._find_provider)
         self._binding = threading.Lock()
 
 

@@ -41,6 +41,7 @@ class Owner(Protocol):
     """What a call needs of its `AgentMetrics`."""
 
     recorder: Recorder
+    clock: Callable[[], float]
 
     def current_run(self) -> Any:
         """The run that is current here, or an anonymous one."""
@@ -65,7 +66,7 @@ class Call:
         """Begin the call."""
         if self._within is None:
             self._run = self._owner.current_run()
-        self._started = self._owner.recorder.clock()
+        self._started = self._owner.clock()
         return self
 
     def __exit__(
@@ -76,8 +77,8 @@ class Call:
         if started is None:
             return
         self._started = None
+        duration = self._owner.clock() - started
         recorder = self._owner.recorder
-        duration = recorder.clock() - started
         error_type = self._failed if error is None else self._named(error)
         events = recorder.events
         events.append(self._event(error_type, duration))
@@ -271,7 +272,7 @@ class Inference(Call):
     def first_chunk(self) -> None:
         """Mark the first chunk of a stream that `chunks()` doesn't see; later calls change nothing."""
         if self._first_chunk is None and self._started is not None:
-            self._first_chunk = self._owner.recorder.clock() - self._started
+            self._first_chunk = self._owner.clock() - self._started
 
     @overload
     def chunks(self, stream: Iterable[T]) -> Iterator[T]: ...

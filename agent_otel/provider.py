@@ -293,10 +293,13 @@ def _view_mistakes(further: Sequence[object], settings: Settings, *, has_page: b
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     if _here.asked is not None:  # told before
         return
+    prefix = team_settings.PREFIX
+    words = [known.removeprefix(prefix) for known in _KNOWN[:-1]]  # the last is for the tests of this project
     for name in sorted(environ):
-        if name.startswith(team_settings.PREFIX) and name not in _KNOWN:
-            close = difflib.get_close_matches(name, _KNOWN, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"known are {', '.join(_KNOWN[:-1])}"
+        if name.startswith(prefix) and name not in _KNOWN:
+            # Compared without the prefix, which alone makes any two of them look alike.
+            close = difflib.get_close_matches(name.removeprefix(prefix), words, n=1)
+            remedy = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(_KNOWN[:-1])}"
             _logger.warning("%s is no variable of agent_otel and changes nothing: %s", name, remedy)
 
 

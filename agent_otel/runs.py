@@ -76,6 +76,7 @@ class Run:
         "counted_steps",
         "has_ended",
         "inside",
+        "is_anonymous",
         "is_inherited",
         "nested",
         "outer",
@@ -108,6 +109,7 @@ class Run:
         self.started: float | None = None
         self.has_ended = False
         self.is_inherited = False
+        self.is_anonymous = False
         self.parent: Run | None = None
         self.outer: Run | None = None
         self.nested = False
@@ -116,12 +118,16 @@ class Run:
     def start(self) -> Run:
         """Begin the run and make it current in this context.
 
+        A run that is current there already becomes its parent. A handler that serves several runs from one
+        context starts each in a context of its own: `contextvars.copy_context().run(run.start)`.
+
         Returns:
             The run itself.
         """
         recorder = self.owner.recorder
         if not recorder.is_settled:
             recorder.find_provider()
+            recorder = self.owner.recorder
         if self.started is not None:
             recorder.tell("reuse", "a run that was started before")
             return self
@@ -129,7 +135,7 @@ class Run:
         self.parent = _nearest(self.outer, self.owner)
         self.nested = self.parent is not None
         _current.set(self)
-        self.started = recorder.clock()
+        self.started = self.owner.clock()
         if recorder.is_bound:
             recorder.live[id(self)] = self
         return self
@@ -144,7 +150,7 @@ class Run:
             return
         self.has_ended = True  # at once, lest another thread or a signal handler ends it too
         recorder = self.owner.recorder
-        duration = recorder.clock() - self.started
+        duration = self.owner.clock() - self.started
         self._leave(recorder)
         if not self.is_inherited:
             recorder.append((RUN, self, duration, self._outcome(error), recording_context()))
@@ -153,6 +159,10 @@ class Run:
         recorder.live.pop(id(self), None)
         if _current.get() is self:
             _current.set(self.outer)
+
+    def age(self) -> float:
+        """Seconds since the run's start."""
+        return 0.0 if self.started is None else max(0.0, self.owner.clock() - self.started)
 
     def shut_down(self) -> None:
         """End a run that is still open when the process shuts down, with stop reason `shutdown`."""
@@ -377,7 +387,7 @@ def anonymous_run(owner: Owner) -> Run:
     """
     run = Run(owner, None)
     run.started = 0.0
-    run.has_ended = True
+    run.has_ended = run.is_anonymous = True
     run.counted_steps = deque(maxlen=0)
     return run
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from agent_otel import agent_metrics
 from agent_otel import settings as team_settings
-from agent_otel._recorder import Recorder
+from agent_otel._recorder import recorder_on
 from agent_otel._views import views
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def capture_metrics(metrics: AgentMetrics = agent_metrics.default, **settings: A
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], views=views(team), shutdown_on_exit=False)
     before = metrics.recorder
-    metrics.recorder = Recorder(before.clock)
-    metrics.recorder.bind(provider, team)
+    metrics.recorder = recorder_on(provider, team, zeros=True)
     try:
         yield Captured(reader)
     finally:

@@ -104,7 +104,7 @@ def _sum(whole: Any, part: Any, other: Any = None) -> Any:
     """What the present ones add up to, NaN if one of them is no count; without a whole there is no sum."""
     if whole is None or (part is None and other is None):
         return whole
-    part, other = part or 0, other or 0
+    part, other = 0 if part is None else part, 0 if other is None else other
     if type(whole) is type(part) is type(other) is int and whole >= 0 <= part and other >= 0:  # nearly always
         return whole + part + other
     return whole + part + other if _are_counts(whole, part, other) else math.nan

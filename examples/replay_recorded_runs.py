@@ -86,7 +86,7 @@ def moment(seconds: float) -> int:
 
 def main() -> int:
     """Replay the runs and let them leave; 1 if they didn't get there."""
-    clock = default.recorder.clock = FakeClock()
+    clock = default.clock = FakeClock()
     agent_otel.configure(prices=PRICES, cost=True, **to_the_terminal())
     records = [
         json.loads(line)

@@ -27,6 +27,7 @@ class Observed(NamedTuple):
     metrics: AgentMetrics
     captured: Captured
     clock: FakeClock
+    reader: InMemoryMetricReader
 
     def totals(self, metric: catalog.Metric, *attributes: catalog.Attribute) -> Any:
         """How many, by the values of these attributes: `{"search": 2}`; the plain number without attributes.
@@ -49,6 +50,17 @@ class Observed(NamedTuple):
                 table[values[0] if len(values) == 1 else values] += amount
         return dict(table) if attributes else sum(table.values())
 
+    def numbers(self) -> dict[str, int]:
+        """How many, by the name of the metric, from one collection."""
+        numbers: Counter[str] = Counter()
+        data = self.reader.get_metrics_data()
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        numbers[metric.name] += point.value if hasattr(point, "value") else point.count
+        return numbers
+
     def end(self) -> tuple[str, str, str | None]:
         """How the only run ended: status, stop reason and `error.type`."""
         (outcome,) = self.totals(catalog.RUNS, catalog.RUN_STATUS, catalog.STOP_REASON)
@@ -63,7 +75,7 @@ def observe(clock: FakeClock | None = None, **settings: Any) -> Observed:
     clock = FakeClock() if clock is None else clock
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], views=views(team), shutdown_on_exit=False)
-    return Observed(AgentMetrics(provider, clock=clock, settings=team), Captured(reader), clock)
+    return Observed(AgentMetrics(provider, clock=clock, settings=team), Captured(reader), clock, reader)
 
 
 @pytest.fixture(scope="session", name="observe")

@@ -53,7 +53,7 @@ def replay_step(run, record, step, clock):
 
 
 def main():
-    clock = default.recorder.clock = FakeClock()
+    clock = default.clock = FakeClock()
     agent_otel.configure(prices=PRICES, cost=True)
     for file in FILES:
         replay(load(file), clock)

@@ -4,26 +4,23 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 import agent_otel
 from agent_otel import catalog
 from agent_otel.demo.rows import evaluate
-from tests.collector import free_port
+from tests.receivers import free_port, needs_pages, otlp_http, over_http, taken_port
 
 PROGRAM = "from agent_otel.cli import main; main()"
 AGENTS = ("research-planner", "support-bot")
 
 ONCE_SEED_7 = """\
- agent-otel demo                    simulated minute 30 of 30, 0 runs in flight
+ agent-otel demo                   simulated minute 30 of 30, runs in flight: 0
  Metric                    research-planner       support-bot        all agents
 ───────────────────────────────────────────────────────────────────────────────
  run_count                              110               380               490
@@ -179,6 +176,7 @@ def live():
     return process.returncode, lines, page
 
 
+@needs_pages
 def test_json_is_a_line_each_second_and_one_at_the_end(live):
     code, lines, _ = live
 
@@ -187,6 +185,7 @@ def test_json_is_a_line_each_second_and_one_at_the_end(live):
     assert lines[-1]["export"] == f"the page was at {lines[0]['export']} while the demo ran"
 
 
+@needs_pages
 def test_the_prometheus_page_and_the_table_tell_the_same(live):
     _, lines, page = live
     counted = Counter()
@@ -203,12 +202,14 @@ def test_the_prometheus_page_and_the_table_tell_the_same(live):
     assert dict(counted) in shown_then
 
 
+@needs_pages
 def test_it_ends_with_the_figures_that_once_prints_at_once(live):
     _, lines, _ = live
 
     assert json.loads(demo("--once", "--json", "--seconds", "2").stdout)["rows"] == lines[-1]["rows"]
 
 
+@needs_pages
 def test_a_pipe_gets_no_control_codes_and_the_table_once_at_the_end():
     port = free_port()
     done = demo("--seconds", "1", OTEL_EXPORTER_PROMETHEUS_PORT=str(port))
@@ -217,7 +218,7 @@ def test_a_pipe_gets_no_control_codes_and_the_table_once_at_the_end():
     assert done.stderr == f"metrics: http://127.0.0.1:{port}/metrics\n"
     assert "\x1b" not in done.stdout
     assert done.stdout.count("run_count") == 1
-    assert "simulated minute 1 of 1, 0 runs in flight" in done.stdout
+    assert "simulated minute 1 of 1, runs in flight: 0" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
@@ -264,14 +265,10 @@ def test_ctrl_c_ends_it_with_130_and_no_traceback():
     assert (process.returncode, errors) == (130, "")
 
 
-@pytest.fixture
-def taken():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-def test_where_the_usual_port_is_taken_the_page_stands_on_a_free_one_and_says_so(taken):
-    done = demo("--seconds", "1", OTEL_EXPORTER_PROMETHEUS_PORT=str(taken))
+@needs_pages
+def test_where_the_usual_port_is_taken_the_page_stands_on_a_free_one_and_says_so():
+    with taken_port() as taken:
+        done = demo("--seconds", "1", OTEL_EXPORTER_PROMETHEUS_PORT=str(taken))
 
     assert done.returncode == 0
     assert re.fullmatch(
@@ -279,8 +276,10 @@ def test_where_the_usual_port_is_taken_the_page_stands_on_a_free_one_and_says_so
     )
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error(taken):
-    done = demo("--port", str(taken))
+@needs_pages
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error():
+    with taken_port() as taken:
+        done = demo("--port", str(taken))
 
     assert (done.returncode, done.stdout) == (1, "")
     assert f"cannot serve on 127.0.0.1:{taken}" in done.stderr
@@ -288,10 +287,27 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(taken):
 
 
 def test_a_wrong_setting_is_told_as_configure_tells_it():
-    done = demo("--once", AGENT_OTEL_SEMCONV="v9", OTEL_EXPORTER_PROMETHEUS_PORT="http")
+    done = demo("--once", AGENT_OTEL_SEMCONV="v9")
 
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, "")
     assert "AGENT_OTEL_SEMCONV='v9'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@needs_pages
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "'http': use a port from 0 to 65535"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536", "'65536': use a port from 0 to 65535"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "no.such.host.invalid", "look at OTEL_EXPORTER_PROMETHEUS_HOST"),
+    ],
+)
+def test_a_page_that_cannot_be_served_is_an_error_that_names_the_variable(variable, value, complaint):
+    done = demo(**{variable: value})
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert complaint in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -331,38 +347,14 @@ def test_otlp_without_a_collector_ends_in_time_and_says_that_nothing_was_deliver
     assert "secret" not in done.stderr
 
 
-def test_otlp_pushes_to_the_collector_of_the_standard_variables(collector):
-    port, bodies = collector
-    done = demo(
-        *("--once", "--seconds", "2", "--export", "otlp"),
-        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"http://127.0.0.1:{port}/v1/metrics",
-        OTEL_EXPORTER_OTLP_COMPRESSION="none",
-    )
+def test_otlp_pushes_to_the_collector_of_the_standard_variables_what_the_table_tells():
+    with otlp_http() as received:
+        done = demo("--once", "--json", "--seconds", "2", "--export", "otlp", **over_http(received))
+    record = json.loads(done.stdout)
 
-    assert done.returncode == 0
-    assert done.stderr == f"metrics: to http://127.0.0.1:{port}\n"
-    assert f" metrics  delivered to http://127.0.0.1:{port}\n" in stripped(done.stdout)
-    assert [catalog.RUNS.name.encode() in body for body in bodies][-1:] == [True]
+    counts = [row["value"] for row in record["rows"] if row["metric"] == "run_count" and not row["agent"]]
 
-
-@pytest.fixture
-def collector():
-    """Takes what is pushed: its port and the bodies."""
-    bodies = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *words):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_port, bodies
-        server.shutdown()
-        thread.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (record["export"], record["delivered"]) == (f"delivered to http://127.0.0.1:{received.port}", True)
+    assert counts == [received.total(catalog.RUNS.name)]
+    assert {each["service.name"] for each in received.resources.values()} == {"agent-otel-demo"}

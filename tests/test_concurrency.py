@@ -61,7 +61,9 @@ def readings():
 
 @pytest.fixture
 def metrics(readings):
-    provider = MeterProvider([each._reader for each in readings], views=views(Settings()), shutdown_on_exit=False)
+    provider = MeterProvider(
+        [each._reader for each in readings], views=views(Settings()), shutdown_on_exit=False
+    )
     return AgentMetrics(provider, settings=Settings())
 
 
@@ -114,7 +116,9 @@ async def agent_in_tasks(metrics, number):
             run.evaluation("solved", "yes")
 
 
-def test_100_000_events_of_threads_and_tasks_are_exact_for_two_readers_that_collect_meanwhile(metrics, readings):
+def test_100_000_events_of_threads_and_tasks_are_exact_for_two_readers_that_collect_meanwhile(
+    metrics, readings
+):
     done = threading.Event()
 
     def collect_meanwhile(reading):
@@ -133,10 +137,12 @@ def test_100_000_events_of_threads_and_tasks_are_exact_for_two_readers_that_coll
     collectors = [threading.Thread(target=collect_meanwhile, args=(reading,)) for reading in readings]
     for collector in collectors:
         collector.start()
-    run_in_threads(work, THREADS + 1)
-    done.set()
-    for collector in collectors:
-        collector.join(60)
+    try:
+        run_in_threads(work, THREADS + 1)
+    finally:
+        done.set()
+        for collector in collectors:
+            collector.join(60)
     for reading in readings:
         reading.collect()
 
@@ -236,10 +242,13 @@ def test_measuring_does_not_wait_for_a_fold_that_is_under_way(observed, totals):
             pass
         finished.set()
 
+    thread = threading.Thread(target=work)
     with observed.metrics.recorder._lock:
-        threading.Thread(target=work).start()
+        thread.start()
 
         assert finished.wait(30)
+
+    thread.join(30)
 
     assert 1 == totals(catalog.RUNS)
 
@@ -277,7 +286,9 @@ def guarded(program):
     return done.stdout.split()
 
 
-@pytest.mark.skipif(not hasattr(__import__("signal"), "setitimer"), reason="this platform has no interval timer")
+@pytest.mark.skipif(
+    not hasattr(__import__("signal"), "setitimer"), reason="this platform has no interval timer"
+)
 def test_recording_in_a_signal_handler_does_not_deadlock_a_drain():
     handled, ended, measured = guarded("""
         handled = 0

@@ -17,7 +17,10 @@ if sys.version_info < (3, 11):
 needs_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has it since Python 3.11")
 
 USAGE = {"prompt_tokens": 812, "completion_tokens": 96}
-OPEN_CALLS = [("tool", catalog.TOOL_DURATION, "tool_error"), ("inference", catalog.INFERENCE_DURATION, "model_error")]
+OPEN_CALLS = [
+    ("tool", catalog.TOOL_DURATION, "tool_error"),
+    ("inference", catalog.INFERENCE_DURATION, "model_error"),
+]
 
 
 class UnheardOf(BaseException):
@@ -62,7 +65,12 @@ def test_every_stop_reason_has_its_status_and_no_error(metrics, end, reason, sta
 
 @pytest.mark.parametrize(
     ("word", "reason"),
-    [("length", "max_tokens"), ("end_turn", "completed"), ("SAFETY", "content_filter"), ("refusal", "refused")],
+    [
+        ("length", "max_tokens"),
+        ("end_turn", "completed"),
+        ("SAFETY", "content_filter"),
+        ("refusal", "refused"),
+    ],
 )
 def test_stop_takes_a_providers_own_word(metrics, end, word, reason):
     with metrics.run("bot") as run:
@@ -265,7 +273,9 @@ def test_an_exception_that_left_a_block_is_blamed_on_it(metrics, end, kind, metr
 
 
 @pytest.mark.parametrize(("kind", "metric", "reason"), OPEN_CALLS)
-def test_an_exception_that_came_after_a_handled_one_is_not_blamed_on_the_block(metrics, end, kind, metric, reason):
+def test_an_exception_that_came_after_a_handled_one_is_not_blamed_on_the_block(
+    metrics, end, kind, metric, reason
+):
     with contextlib.suppress(LookupError), metrics.run("bot") as run:
         try:
             with call_of(run, kind):
@@ -333,7 +343,11 @@ def test_one_real_error_among_cancellations_is_an_error(metrics, end):
 def test_an_exception_passes_through_unchanged(metrics, kind, error_class):
     error = error_class("mine")
     error.__cause__ = cause = LookupError()
-    block = {"run": metrics.run("bot"), "tool": metrics.tool("t"), "inference": metrics.inference("m", provider="p")}
+    block = {
+        "run": metrics.run("bot"),
+        "tool": metrics.tool("t"),
+        "inference": metrics.inference("m", provider="p"),
+    }
 
     def fails():
         raise error
@@ -344,7 +358,9 @@ def test_an_exception_passes_through_unchanged(metrics, kind, error_class):
     assert error is caught.value
     assert cause is error.__cause__
     assert error.__context__ is None
-    assert ["test_an_exception_passes_through_unchanged", "fails"] == [entry.name for entry in caught.traceback]
+    assert ["test_an_exception_passes_through_unchanged", "fails"] == [
+        entry.name for entry in caught.traceback
+    ]
 
 
 # Timeouts and tasks
@@ -419,7 +435,9 @@ def test_asyncio_timeout_inside_the_tool_is_the_tools_error(metrics, end, totals
 
 
 @needs_3_11
-def test_one_failing_tool_of_three_in_a_task_group_gives_one_error_and_two_cancellations(metrics, end, totals, sums):
+def test_one_failing_tool_of_three_in_a_task_group_gives_one_error_and_two_cancellations(
+    metrics, end, totals, sums
+):
     async def use(tool, wait):
         with metrics.tool(tool):
             await wait
@@ -652,7 +670,7 @@ def test_a_tool_call_carries_its_type(metrics, totals, given, kind):
     assert {("lookup", kind): 1} == totals(catalog.TOOL_DURATION, catalog.TOOL_NAME, catalog.TOOL_TYPE)
 
 
-# start() and end()
+# Without a block
 
 
 def test_start_and_end_are_the_block_in_two_calls(metrics, clock, totals, sums):
@@ -669,13 +687,19 @@ def test_start_and_end_are_the_block_in_two_calls(metrics, clock, totals, sums):
     assert {None: 1} == totals(catalog.INFERENCE_DURATION, catalog.ERROR_TYPE)
     assert {"connection": 1} == totals(catalog.TOOL_DURATION, catalog.ERROR_TYPE)
     assert {("ok", "completed"): 1} == totals(catalog.RUNS, catalog.RUN_STATUS, catalog.STOP_REASON)
-    assert (3, 2, 1) == (sums(catalog.RUN_DURATION), sums(catalog.INFERENCE_DURATION), sums(catalog.TOOL_DURATION))
+    assert (3, 2, 1) == (
+        sums(catalog.RUN_DURATION),
+        sums(catalog.INFERENCE_DURATION),
+        sums(catalog.TOOL_DURATION),
+    )
 
 
 @pytest.mark.parametrize("kind", ["run", "tool", "inference"])
 def test_a_second_end_is_ignored(metrics, totals, kind):
     measured = metrics.run("bot") if kind == "run" else call_of(metrics, kind)
-    metric = {"run": catalog.RUNS, "tool": catalog.TOOL_DURATION, "inference": catalog.INFERENCE_DURATION}[kind]
+    metric = {"run": catalog.RUNS, "tool": catalog.TOOL_DURATION, "inference": catalog.INFERENCE_DURATION}[
+        kind
+    ]
     measured.start()
     measured.end()
     measured.end(ValueError())
@@ -687,7 +711,9 @@ def test_a_second_end_is_ignored(metrics, totals, kind):
 @pytest.mark.parametrize("kind", ["run", "tool", "inference"])
 def test_an_end_without_a_start_is_ignored(metrics, totals, kind):
     measured = metrics.run("bot") if kind == "run" else call_of(metrics, kind)
-    metric = {"run": catalog.RUNS, "tool": catalog.TOOL_DURATION, "inference": catalog.INFERENCE_DURATION}[kind]
+    metric = {"run": catalog.RUNS, "tool": catalog.TOOL_DURATION, "inference": catalog.INFERENCE_DURATION}[
+        kind
+    ]
     measured.end()
 
     assert 0 == totals(metric)
@@ -727,7 +753,9 @@ def test_a_run_that_has_ended_does_not_begin_again(metrics, totals):
 
 
 @pytest.mark.parametrize(("kind", "metric", "_reason"), OPEN_CALLS)
-def test_a_call_object_that_is_used_twice_measures_two_calls(metrics, clock, totals, sums, kind, metric, _reason):
+def test_a_call_object_that_is_used_twice_measures_two_calls(
+    metrics, clock, totals, sums, kind, metric, _reason
+):
     with metrics.run("bot") as run:
         call = call_of(run, kind)
         with contextlib.suppress(ValueError), call:
@@ -740,7 +768,9 @@ def test_a_call_object_that_is_used_twice_measures_two_calls(metrics, clock, tot
     assert {"_OTHER": 1, None: 2} == sums(metric, catalog.ERROR_TYPE)
 
 
-def test_a_model_call_object_that_is_used_twice_forgets_the_first_calls_usage_and_first_chunk(metrics, totals):
+def test_a_model_call_object_that_is_used_twice_forgets_the_first_calls_usage_and_first_chunk(
+    metrics, totals
+):
     call = metrics.inference("gpt-5", provider="openai")
     with call:
         call.first_chunk()
@@ -840,7 +870,7 @@ def test_usage_is_read_from_a_reply_and_an_unknown_shape_changes_nothing(metrics
         (False, {"output": 5}, None, 1),
         (True, {}, None, 1),
         (True, {"input": 10, "output": 5}, None, 0),
-        # failed: nobody knows whether it cost anything, unless a chunk had arrived
+        # what fails before a chunk cost nothing that anybody knows of
         (False, {}, ConnectionError(), 0),
         (True, {}, ConnectionError(), 1),
         (True, {"input": 10, "output": 5}, ConnectionError(), 0),

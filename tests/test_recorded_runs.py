@@ -94,12 +94,14 @@ def served(program):
         said = []
         while not said or (said[-1] and "served" not in said[-1]):
             said.append(process.stderr.readline())
+
+        assert said[-1], f"{program.name} ended, or took more than {SECONDS} s: {''.join(said)}"
+
         yield f"http://127.0.0.1:{port}/metrics"
         process.send_signal(signal.SIGINT)
         process.wait()
-        said.append(process.stderr.read())
 
-        assert said[-1] == ""
+        assert process.stderr.read() == ""
         assert process.returncode == 0
     finally:
         deadline.cancel()

@@ -60,7 +60,7 @@ def chosen(asked: str | None, port: int | None) -> Export:
         port: Of the page; None for the usual one, or a free one where that is taken.
 
     Raises:
-        OSError: No port is free.
+        OSError: There is no such host, or no port of it is free.
     """
     for variable, value in _DEFAULTS.items():
         os.environ.setdefault(variable, value)
@@ -68,13 +68,15 @@ def chosen(asked: str | None, port: int | None) -> Export:
 
 
 def _page(port: int | None) -> Export:
-    host = os.environ[HOST]
-    usual = os.environ.get(PORT, "").strip() or str(exporters.DEFAULT_PORT)
-    taken = port is None and usual.isdecimal() and not _is_free(host, int(usual))
-    number = _free_port(host) if taken or port == 0 else usual if port is None else port
+    host, usual = os.environ[HOST], os.environ.get(PORT, "").strip() or str(exporters.DEFAULT_PORT)
+    if port is None and not usual.isdecimal():
+        return Export("prometheus")  # configure() says what is wrong with it
+    wanted = int(usual) if port is None else port
+    taken = port is None and wanted > 0 and not _is_free(host, wanted)
+    number = _listen(host, 0) if taken or not wanted else wanted
     os.environ[PORT] = str(number)
-    url = f"http://{host}:{number}/metrics"
-    why = f", since port {usual} is taken" if taken else ""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{number}/metrics"
+    why = f", since port {wanted} is taken" if taken else ""
     return Export("prometheus", f"{url}{why}", f"the page was at {url} while the demo ran")
 
 
@@ -127,17 +129,14 @@ def endpoint(environ: Mapping[str, str]) -> str:
 
 def _is_free(host: str, port: int) -> bool:
     try:
-        with _listening(host, port):
-            return True
+        _listen(host, port)
     except OSError:
         return False
+    return True
 
 
-def _free_port(host: str) -> int:
-    with _listening(host, 0) as listener:
-        return int(listener.getsockname()[1])
-
-
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> int:
+    """Listen for an instant, and say on which port."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family)
+    with socket.create_server(address[:2], family=family) as listener:
+        return int(listener.getsockname()[1])

@@ -74,7 +74,7 @@ class Frame:
         title.width = width
         title.add_column(no_wrap=True)
         title.add_column(justify="right", no_wrap=True)
-        clock = f"simulated minute {self.minute} of {self.minutes}, {self.running} runs in flight"
+        clock = f"simulated minute {self.minute} of {self.minutes}, runs in flight: {self.running}"
         title.add_row(Text(" agent-otel demo", style="bold"), Text(clock, style="dim"))
         return title
 

@@ -42,15 +42,17 @@ class Stage:
         self._reader = InMemoryMetricReader()
         self.export = self._configure(exporter, port)
         loop = SimulatedLoop()
-        agent_metrics.default.recorder.clock = loop.clock  # so that the SDK measures what the agents live
+        agent_metrics.default.clock = loop.clock  # so that the SDK measures what the agents live
         self.simulation = Simulation(agent_metrics.default, loop, seed)
 
     def _configure(self, exporter: str | None, port: int | None) -> Export:
-        chosen = export.chosen(exporter, port)
         try:
+            chosen = export.chosen(exporter, port)
             agent_otel.configure(exporter=chosen.exporter, readers=[self._reader], prices=PRICES)
         except agent_otel.ConfigurationError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"no page can be served: {error}: look at {export.HOST}") from error
         if self._reader.get_metrics_data() is None:
             raise click.ClickException(
                 "the environment brings another meter provider, or none, so there is nothing to show:"
@@ -100,4 +102,4 @@ class _Log(logging.Handler):
         self.first = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.first = self.first or record.getMessage()
+        self.first = self.first or record.getMessage().partition("\n")[0]
