@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format lint types layers generate coverage test-matrix test-ends lock upgrade clean
+.PHONY: help demo test check format lint types layers generate pictures coverage test-matrix test-ends lock upgrade clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -43,6 +43,9 @@ layers: $(VENV)/.dev  ## who may import whom
 
 generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog
 	$(PY) -m agent_otel.artifacts
+
+pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
+	$(PY) scripts/pictures.py
 
 coverage: test  ## the tests, then the lines they miss as pages in htmlcov/
 	$(PY) -m coverage html

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent_otel._version import __version__
 from agent_otel.agent_metrics import AgentMetrics, default
-from agent_otel.errors import AgentOtelError, CatalogError, ConfigurationError, MeasurementError
 from agent_otel.calls import Inference, ToolCall
+from agent_otel.errors import AgentOtelError, CatalogError, ConfigurationError, MeasurementError
 from agent_otel.runs import Run
 from agent_otel.settings import Settings
 

@@ -17,13 +17,14 @@ from agent_otel.calls import Inference, ToolCall, tool_call
 from agent_otel.runs import Run, anonymous_run, current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from opentelemetry.metrics import MeterProvider
 
     from agent_otel.settings import Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -140,6 +141,11 @@ class AgentMetrics:
             if not self.recorder.is_settled:
                 self.recorder.find_provider()
         return run
+
+    @overload
+    def steps(self, items: Iterable[T]) -> Iterator[T]: ...
+    @overload
+    def steps(self, items: AsyncIterable[T]) -> AsyncIterator[T]: ...
 
     def steps(self, items: Any) -> Any:
         """Count a step of the current run for each item handed over.

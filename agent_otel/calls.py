@@ -320,7 +320,7 @@ def tool_call(owner: Owner, run: MeasuredRun | None, name: Any, kind: str) -> An
         name: The tool's name, or the function.
         kind: `gen_ai.tool.type`.
     """
-    if type(name) is str or not (callable(name) or isinstance(name, classmethod)):
+    if type(name) is str or not (callable(name) or issubclass(type(name), classmethod)):
         return ToolCall(owner, run, name, kind)
     return ToolCall(owner, run, _name_of(name), kind)(name)
 

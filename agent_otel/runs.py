@@ -352,8 +352,8 @@ def _nearest(run: Run | None, owner: Owner) -> Run | None:
 
 
 def _tool_names(tools: Iterable[object], owner: Owner) -> frozenset[object] | None:
-    names = [tools] if isinstance(tools, str) else tools
     try:
+        names = [tools] if isinstance(tools, str) else tools
         return frozenset(name if isinstance(name, str) else getattr(name, "__name__", None) for name in names)
     except Exception:  # noqa: BLE001 -- no wrong value raises
         owner.recorder.tell("type", "run(tools=...)")

@@ -310,7 +310,7 @@ def _search(fields: Fields, places: tuple[tuple[str, str], ...]) -> Usage | None
     for head, tail in places:
         held = fields.get(head)
         if tail and held is not None:
-            held = _view(held).get(tail)
+            held = _VIEWS[type(held)](held).get(tail)
         usage = None if held is None else _USAGES[type(held)](held)
         if usage is not None:
             kind = fields.get("type")

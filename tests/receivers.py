@@ -24,7 +24,9 @@ SDK = tuple(int(part) for part in version("opentelemetry-sdk").split(".")[:2])
 WRAPPER = (str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable)
 
 # What an SDK can't have is no missing tool: these tests are skipped under AGENT_OTEL_REQUIRE_TOOLS=1 as well.
-needs_pages = pytest.mark.skipif(SDK < (1, 43), reason="opentelemetry-exporter-prometheus 0.64b0 needs SDK 1.43")
+needs_pages = pytest.mark.skipif(
+    SDK < (1, 43), reason="opentelemetry-exporter-prometheus 0.64b0 needs SDK 1.43"
+)
 needs_files = pytest.mark.skipif(SDK < (1, 44), reason="opentelemetry-configuration needs SDK 1.44")
 
 # What every program of these tests does: an agent that runs, calls a model and uses a tool.
@@ -115,7 +117,9 @@ def otlp_http():
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            body = unpack[self.headers["Content-Encoding"]](self.rfile.read(int(self.headers["Content-Length"])))
+            body = unpack[self.headers["Content-Encoding"]](
+                self.rfile.read(int(self.headers["Content-Length"]))
+            )
             if self.path == "/v1/metrics":
                 received.add(service.ExportMetricsServiceRequest.FromString(body))
             self.send_response(200)
@@ -143,7 +147,7 @@ def otlp_grpc():
     from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as stubs
 
     class Servicer(stubs.MetricsServiceServicer):
-        def Export(self, request, context):
+        def Export(self, request, context):  # noqa: N802 -- the service's own word
             received.add(request)
             return service.ExportMetricsServiceResponse()
 
@@ -178,13 +182,22 @@ def free_port():
 
 def environment(settings):
     """The environment without any setting of OpenTelemetry's or ours but these; exports happen when asked for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AGENT_OTEL_"))}
-    return kept | {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"} | {name: str(value) for name, value in settings.items()}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AGENT_OTEL_"))
+    }
+    return (
+        kept
+        | {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}
+        | {name: str(value) for name, value in settings.items()}
+    )
 
 
 def over_http(received):
     """The variables that send metrics to such a receiver."""
-    return {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{received.port}"}
+    return {
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{received.port}",
+    }
 
 
 def over_grpc(received):

@@ -36,7 +36,9 @@ def wrapper(require, tmp_path):
     quiet = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "PYTHONPATH": tmp_path}
 
     def run(code, **settings):
-        done = at.run(code, *at.WRAPPER, **quiet, **{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} | settings)
+        done = at.run(
+            code, *at.WRAPPER, **quiet, **{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} | settings
+        )
         assert done.stdout == "the other one is loaded\n"
         return done
 
@@ -45,7 +47,11 @@ def wrapper(require, tmp_path):
 
 def seen(received):
     """What every way of starting must give: the runs, the program's own calls, and how many processes said so."""
-    return received.total("agent_otel.runs"), received.total("app.calls"), len(received.totals("agent_otel.runs"))
+    return (
+        received.total("agent_otel.runs"),
+        received.total("app.calls"),
+        len(received.totals("agent_otel.runs")),
+    )
 
 
 @pytest.mark.parametrize("code", ["", "agent_otel.configure()", "agent_otel.configure(release='2')"])
@@ -76,9 +82,7 @@ def test_configure_after_our_provider_was_made_by_the_variable_is_the_second():
 
 
 def test_wrong_settings_are_logged_and_the_program_runs_on_without_metrics():
-    done = at.run(
-        PROGRAM + "print('ran')", **PROVIDER, OTEL_METRICS_EXPORTER="otpl", AGENT_OTEL_COST="maybe"
-    )
+    done = at.run(PROGRAM + "print('ran')", **PROVIDER, OTEL_METRICS_EXPORTER="otpl", AGENT_OTEL_COST="maybe")
 
     assert done.stdout == "ran\n"
     assert done.stderr == (
@@ -90,7 +94,8 @@ def test_wrong_settings_are_logged_and_the_program_runs_on_without_metrics():
 
 def test_a_disabled_sdk_builds_nothing_by_the_variable_either():
     done = at.run(
-        PROGRAM + "import threading; print(threading.active_count(), type(metrics.get_meter_provider()).__name__)",
+        PROGRAM
+        + "import threading; print(threading.active_count(), type(metrics.get_meter_provider()).__name__)",
         **PROVIDER,
         OTEL_SDK_DISABLED="true",
     )
@@ -125,15 +130,19 @@ def test_under_the_wrapper_what_configure_sets_counts_if_it_comes_before_the_fir
     assert labels == [{"gen_ai.agent.name": "bot", "gen_ai.agent.version": "2"}]
 
 
-def test_under_the_wrapper_declared_agents_are_there_from_the_start_and_later_settings_are_told_to_be_late(wrapper):
+def test_under_the_wrapper_declared_agents_are_there_from_the_start_and_later_settings_are_told_to_be_late(
+    wrapper,
+):
     with at.otlp_http() as received:
         done = wrapper("agent_otel.configure(release='2')", **at.over_http(received), AGENT_OTEL_AGENTS="a,b")
     agents = {dict(labels)["gen_ai.agent.name"] for _, labels in received.points("agent_otel.runs")}
 
     assert agents == {"a", "b"}
     assert done.stderr.splitlines()[1:] == [
-        "agent_otel records already, by the AGENT_OTEL_* variables: other settings of configure() come too late; set"
-        " the variables"
+        (
+            "agent_otel records already, by the AGENT_OTEL_* variables: other settings of configure() come too late; set"
+            " the variables"
+        )
     ]
 
 
@@ -148,7 +157,9 @@ def test_under_the_wrapper_a_wrong_setting_of_ours_is_logged_and_left_at_its_def
 def test_under_the_wrapper_shutdown_ends_the_runs_that_are_open(wrapper):
     with at.otlp_http() as received:
         wrapper("agent_otel.run('bot').start(); agent_otel.shutdown()", **at.over_http(received))
-    ended = [dict(labels) for (_, labels), (_, point) in received.points("agent_otel.runs").items() if point.as_int]
+    ended = [
+        dict(labels) for (_, labels), (_, point) in received.points("agent_otel.runs").items() if point.as_int
+    ]
 
     assert [labels["agent_otel.run.stop_reason"] for labels in ended] == ["shutdown"]
 
@@ -232,7 +243,11 @@ def over_http_by(configured_by, received):
 @at.needs_files
 @pytest.mark.parametrize(
     ("code", "variable"),
-    [("agent_otel.configure(); agent_otel.configure()", {}), ("", PROVIDER), ("agent_otel.configure()", PROVIDER)],
+    [
+        ("agent_otel.configure(); agent_otel.configure()", {}),
+        ("", PROVIDER),
+        ("agent_otel.configure()", PROVIDER),
+    ],
 )
 def test_the_configuration_file_decides_on_readers_views_and_resource(configured_by, code, variable):
     with at.otlp_http() as received:
@@ -258,7 +273,9 @@ def test_the_configuration_file_and_the_wrapper_count_everything_once(configured
 @at.needs_files
 def test_arguments_that_the_configuration_file_decides_are_told_to_change_nothing(configured_by):
     with at.otlp_http() as received:
-        done = at.run("agent_otel.configure(service_name='mine')" + PROGRAM, **over_http_by(configured_by, received))
+        done = at.run(
+            "agent_otel.configure(service_name='mine')" + PROGRAM, **over_http_by(configured_by, received)
+        )
     (resource,) = received.resources.values()
 
     assert resource["service.name"] == "from-file"
@@ -301,7 +318,10 @@ def test_a_configuration_file_without_metrics_is_told_and_nothing_is_recorded(co
     done = at.run(code + PROGRAM + "print('ran')", **configured_by(text), **variable)
 
     assert done.stdout == "ran\n"
-    assert done.stderr.splitlines()[-1] == "OTEL_CONFIG_FILE sets up no meter_provider: agent_otel records nothing"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "OTEL_CONFIG_FILE sets up no meter_provider: agent_otel records nothing"
+    )
 
 
 WRONG = RESOURCE + "meter_provider: {readers: [{weird: 1}]}"
@@ -310,7 +330,9 @@ WRONG = RESOURCE + "meter_provider: {readers: [{weird: 1}]}"
 @at.needs_files
 def test_a_broken_configuration_file_is_named_with_what_is_wrong_in_it(configured_by):
     settings = configured_by(WRONG)
-    code = "try: agent_otel.configure()\nexcept agent_otel.ConfigurationError as error: print(*error.mistakes)"
+    code = (
+        "try: agent_otel.configure()\nexcept agent_otel.ConfigurationError as error: print(*error.mistakes)"
+    )
     done = at.run(code, **settings)
     by_hook = at.run(PROGRAM + "print('ran')", **settings, **PROVIDER)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.metrics import Counter as CounterInstrument
-from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider, MetricsTimeoutError
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 
 from agent_otel import AgentMetrics, Settings, catalog, views
@@ -72,7 +73,7 @@ def run_in_threads(function, count=THREADS):
     together, errors = threading.Barrier(count), []
 
     def begin(number):
-        together.wait(30)
+        together.wait(120)
         try:
             function(number)
         except BaseException as error:
@@ -123,7 +124,8 @@ def test_100_000_events_of_threads_and_tasks_are_exact_for_two_readers_that_coll
 
     def collect_meanwhile(reading):
         while not done.is_set():
-            reading.collect()
+            with contextlib.suppress(MetricsTimeoutError):  # on a busy machine: the next collection makes up for it
+                reading.collect()
 
     async def all_tasks():
         await asyncio.gather(*(agent_in_tasks(metrics, number) for number in range(TASKS)))
@@ -246,7 +248,7 @@ def test_measuring_does_not_wait_for_a_fold_that_is_under_way(observed, totals):
     with observed.metrics.recorder._lock:
         thread.start()
 
-        assert finished.wait(30)
+        assert finished.wait(120)
 
     thread.join(30)
 

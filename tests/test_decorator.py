@@ -878,7 +878,7 @@ def test_a_generator_keeps_no_exception_that_was_thrown_in_and_handled(metrics):
     agent = agent_of(metrics)([])
     next(agent)
     next(agent)
-    error = LookupError()
+    error = type("Witness", (LookupError,), {})()
     thrown = weakref.ref(error)
     agent.throw(error)
     del error

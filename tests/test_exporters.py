@@ -52,13 +52,21 @@ OTLP = "OTEL_EXPORTER_OTLP_"
     ("names", "environ", "expected"),
     [
         ("otlp", {}, []),
-        ("console", {f"{OTLP}ENDPOINT": "nonsense", f"{OTLP}TIMEOUT": "never", f"{OTLP}COMPRESSION": "zip"}, []),
+        (
+            "console",
+            {f"{OTLP}ENDPOINT": "nonsense", f"{OTLP}TIMEOUT": "never", f"{OTLP}COMPRESSION": "zip"},
+            [],
+        ),
         (
             "otpl",
             {},
             ["OTEL_METRICS_EXPORTER: unknown exporter 'otpl': use otlp, prometheus, console or none"],
         ),
-        ("otlp", {f"{OTLP}PROTOCOL": "http/json"}, [f"{OTLP}PROTOCOL='http/json': use http/protobuf or grpc"]),
+        (
+            "otlp",
+            {f"{OTLP}PROTOCOL": "http/json"},
+            [f"{OTLP}PROTOCOL='http/json': use http/protobuf or grpc"],
+        ),
         (
             "otlp",
             {f"{OTLP}METRICS_PROTOCOL": "prometheus", f"{OTLP}PROTOCOL": "grpc"},
@@ -74,8 +82,10 @@ OTLP = "OTEL_EXPORTER_OTLP_"
             "otlp",
             {f"{OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "native"},
             [
-                f"{OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION='native': use one of"
-                " explicit_bucket_histogram, base2_exponential_bucket_histogram"
+                (
+                    f"{OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION='native': use one of"
+                    " explicit_bucket_histogram, base2_exponential_bucket_histogram"
+                )
             ],
         ),
         ("otlp", {f"{OTLP}COMPRESSION": "zip"}, [f"{OTLP}COMPRESSION='zip': use one of none, gzip, deflate"]),
@@ -99,7 +109,14 @@ OTLP = "OTEL_EXPORTER_OTLP_"
                 {f"{OTLP}ENDPOINT": wrong},
                 [f"{OTLP}ENDPOINT={wrong!r}: use a URL, such as http://localhost:4318"],
             )
-            for wrong in ("localhost:4318", "http://", "http://h:99999", "http://h:0", "http://[h", "collector")
+            for wrong in (
+                "localhost:4318",
+                "http://",
+                "http://h:99999",
+                "http://h:0",
+                "http://[h",
+                "collector",
+            )
         ],
         ("otlp", {f"{OTLP}ENDPOINT": "https://collector:4318/x"}, []),
     ],
@@ -246,7 +263,10 @@ def test_where_no_thread_can_be_started_any_more_the_action_runs_at_once(monkeyp
     ("reader", "expected"),
     [
         (InMemoryMetricReader(), True),
-        (InMemoryMetricReader(preferred_temporality={CounterInstrument: AggregationTemporality.DELTA}), False),
+        (
+            InMemoryMetricReader(preferred_temporality={CounterInstrument: AggregationTemporality.DELTA}),
+            False,
+        ),
         (object(), True),
     ],
 )
@@ -344,7 +364,11 @@ def test_two_exporters_at_once_say_the_same(require):
 
     on_page = {
         name: sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name + "{"))
-        for name in ("agent_otel_runs_total", "agent_otel_tokens_total", "gen_ai_execute_tool_duration_seconds_count")
+        for name in (
+            "agent_otel_runs_total",
+            "agent_otel_tokens_total",
+            "gen_ai_execute_tool_duration_seconds_count",
+        )
     }
     assert list(on_page.values()) == [3, 45, 3]
     assert [
@@ -483,20 +507,28 @@ def lint(family):
     name = family.name + ("_total" if family.type == "counter" else "")
     labels = {key for sample in family.samples for key in sample.labels}
     words = name.split("_")
-    units = [word for word in words if any(word in {prefix + unit for unit in UNITS} for prefix in ("", *PREFIXES))]
+    units = [
+        word for word in words if any(word in {prefix + unit for unit in UNITS} for prefix in ("", *PREFIXES))
+    ]
     rules = {
         "no help text": not family.documentation,
         "use a base unit": [word for word in units if UNITS.get(word) != word],
-        'counter metrics should have "_total" suffix': family.type == "counter" and not name.endswith("_total"),
-        'non-counter metrics should not have "_total" suffix': family.type != "counter" and name.endswith("_total"),
+        'counter metrics should have "_total" suffix': family.type == "counter"
+        and not name.endswith("_total"),
+        'non-counter metrics should not have "_total" suffix': family.type != "counter"
+        and name.endswith("_total"),
         "non-histogram metrics should not have its suffixes": family.type != "histogram"
         and name.endswith(("_bucket", "_count", "_sum")),
         'non-histogram metrics should not have the label "le"': family.type != "histogram" and "le" in labels,
         'non-summary metrics should not have the label "quantile"': "quantile" in labels,
         "metric name should not include its type": [word for word in words if word in TYPES],
         "metric names should not contain ':'": ":" in name,
-        "snake_case instead of camelCase": [each for each in (name, *labels) if re.search(r"[a-z][A-Z]", each)],
-        "metric names should not contain abbreviated units": [word for word in words if word in ABBREVIATIONS],
+        "snake_case instead of camelCase": [
+            each for each in (name, *labels) if re.search(r"[a-z][A-Z]", each)
+        ],
+        "metric names should not contain abbreviated units": [
+            word for word in words if word in ABBREVIATIONS
+        ],
     }
     return [f"{name}: {rule}" for rule, broken in rules.items() if broken]
 

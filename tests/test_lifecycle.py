@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.request import urlopen
 
 import pytest
@@ -32,7 +32,10 @@ def protocol(request, require):
 
 
 def to(port, protocol="http/protobuf"):
-    return OTLP | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    return OTLP | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+    }
 
 
 # Says what each call gave and how long it took, then leaves without atexit.
@@ -70,7 +73,9 @@ leave()
     found = lines(done)
 
     assert [line[:2] for line in found] == [["flush", "False"], ["shutdown", "False"], ["shutdown", "False"]]
-    assert [float(line[2]) < limit for line, limit in zip(found, (0.4 + MARGIN, 0.4 + MARGIN, 0.1), strict=True)] == [True] * 3
+    assert [
+        float(line[2]) < limit for line, limit in zip(found, (0.4 + MARGIN, 0.4 + MARGIN, 0.1), strict=True)
+    ] == [True] * 3
 
 
 def test_a_program_exits_in_time_when_nobody_takes_its_metrics_and_says_so():
@@ -108,7 +113,8 @@ agent_otel.flush()
 def test_before_anything_is_configured_there_is_nothing_to_end_and_configure_may_still_come():
     with at.otlp_http() as received:
         done = at.run(
-            "print(agent_otel.flush(), agent_otel.shutdown()); agent_otel.configure(); work()", **to(received.port)
+            "print(agent_otel.flush(), agent_otel.shutdown()); agent_otel.configure(); work()",
+            **to(received.port),
         )
 
     assert done.stdout == "False False\n"
@@ -305,7 +311,8 @@ assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
 def test_an_instance_id_of_the_users_own_is_told_apart_in_each_child():
     with at.otlp_http() as received:
         at.run(
-            FORKING + "agent_otel.configure(); work(runs=5)\nfork(lambda: (print(os.getpid(), flush=True), work()))",
+            FORKING
+            + "agent_otel.configure(); work(runs=5)\nfork(lambda: (print(os.getpid(), flush=True), work()))",
             **to(received.port),
             OTEL_RESOURCE_ATTRIBUTES="service.instance.id=pod-7",
         )
@@ -397,7 +404,7 @@ os._exit(0)
 
 
 def test_a_child_may_configure_anew_and_the_plan_of_its_parent_is_the_one_it_has():
-    with at.otlp_http() as parents, at.otlp_http() as childs:
+    with at.otlp_http() as theirs, at.otlp_http() as ours:
         done = at.run(
             FORKING
             + f"""
@@ -406,16 +413,16 @@ def same():
     agent_otel.configure(); work()
     agent_otel.configure(release="3")
 def other():
-    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:{childs.port}"
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:{ours.port}"
     agent_otel.configure(release="2"); work(runs=2)
 fork(same)
 fork(other)
 """,
-            **to(parents.port),
+            **to(theirs.port),
         )
 
-    assert sorted(parents.totals("agent_otel.runs").values()) == [1, 5]
-    assert childs.total("agent_otel.runs") == 2
+    assert sorted(theirs.totals("agent_otel.runs").values()) == [1, 5]
+    assert ours.total("agent_otel.runs") == 2
     assert done.stderr == (
         "agent_otel is configured already: the first configure() stands, this different one does not\n"
     )
@@ -505,8 +512,7 @@ def app(environ, start_response):
 
 def wait_for(port):
     deadline = time.monotonic() + at.SECONDS
-    while True:
-        try:
+    while time.monotonic() < deadline:
+        with suppress(OSError):
             return urlopen(f"http://127.0.0.1:{port}", timeout=at.SECONDS).close()
-        except OSError:
-            assert time.monotonic() < deadline
+    pytest.fail("gunicorn did not come up")

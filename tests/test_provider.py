@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 
 import pytest
@@ -12,11 +11,8 @@ from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     InMemoryMetricReader,
-    PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.metrics.view import (
-    DropAggregation,
-    ExplicitBucketHistogramAggregation,
     ExponentialBucketHistogramAggregation,
     View,
 )
@@ -103,8 +99,10 @@ def test_a_backend_is_refused_until_there_are_presets(variables):
     variables(AGENT_OTEL_BACKEND="grafana-cloud", OTEL_METRICS_EXPORTER="none")
 
     assert mistakes() == [
-        "AGENT_OTEL_BACKEND='grafana-cloud': this version has no presets for backends: unset it, and set"
-        " OTEL_METRICS_EXPORTER and the OTEL_EXPORTER_* variables"
+        (
+            "AGENT_OTEL_BACKEND='grafana-cloud': this version has no presets for backends: unset it, and set"
+            " OTEL_METRICS_EXPORTER and the OTEL_EXPORTER_* variables"
+        )
     ]
 
 
@@ -141,8 +139,10 @@ def test_readers_are_readers_each_its_own_and_free(variables):
 )
 def test_a_view_that_would_double_our_streams_is_refused(variables, view, expected):
     assert mistakes(exporter="none", views=[View(**view)]) == [
-        f"views: a View of yours matches {expected}, which has its View already, and two double every stream: name"
-        " your own instruments, or build a provider of your own from agent_otel.views()"
+        (
+            f"views: a View of yours matches {expected}, which has its View already, and two double every stream: name"
+            " your own instruments, or build a provider of your own from agent_otel.views()"
+        )
     ]
 
 
@@ -163,8 +163,10 @@ def test_an_exponential_view_beside_a_prometheus_page_is_refused(require, variab
         readers = [prometheus.PrometheusMetricReader(registry=prometheus_client.CollectorRegistry())]
 
     assert mistakes(exporter="none" if as_reader else "prometheus", readers=readers, views=views) == [
-        "views: an exponential histogram can't be served on a Prometheus page: leave its aggregation out, or export"
-        " with otlp, where OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION turns it on"
+        (
+            "views: an exponential histogram can't be served on a Prometheus page: leave its aggregation out, or export"
+            " with otlp, where OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION turns it on"
+        )
     ]
 
 
@@ -377,7 +379,10 @@ print(json.dumps([provider is theirs, agent_otel.configure(agents=["a"]) is thei
 
     assert again == [True, True]
     assert [ran, 1] in seen["runs"]
-    assert ({labels["gen_ai.agent.name"] for labels, _ in seen["runs"]}, seen["threads"]) == ({"a", "bot"}, [])
+    assert ({labels["gen_ai.agent.name"] for labels, _ in seen["runs"]}, seen["threads"]) == (
+        {"a", "bot"},
+        [],
+    )
     assert stderr == (
         "a MeterProvider is set already: agent_otel records there and adds no exporter and no View; give that provider"
         " agent_otel.views(), or let configure() come first\n"
@@ -399,8 +404,10 @@ look(agent_otel.configure(release="2"), reader)
         {"gen_ai.agent.name": "bot", "agent_otel.run.status": "ok", "agent_otel.run.stop_reason": "completed"}
     ]
     assert stderr.splitlines()[1:] == [
-        "agent_otel records already, by the AGENT_OTEL_* variables: other settings of configure() come too late; set"
-        " the variables"
+        (
+            "agent_otel records already, by the AGENT_OTEL_* variables: other settings of configure() come too late; set"
+            " the variables"
+        )
     ]
 
 
@@ -425,7 +432,11 @@ look(provider)
 
 def zeros_of(runs):
     return sorted(
-        {(labels["gen_ai.agent.name"], labels.get("gen_ai.agent.version")) for labels, value in runs if value == 0}
+        {
+            (labels["gen_ai.agent.name"], labels.get("gen_ai.agent.version"))
+            for labels, value in runs
+            if value == 0
+        }
     )
 
 
@@ -465,7 +476,9 @@ reader = InMemoryMetricReader()
 look(agent_otel.configure(exporter="none", readers=[reader], agents=["a"]), reader)
 """
     )
-    pairs = {(labels["agent_otel.run.stop_reason"], labels["agent_otel.run.status"]) for labels, _ in seen["runs"]}
+    pairs = {
+        (labels["agent_otel.run.stop_reason"], labels["agent_otel.run.status"]) for labels, _ in seen["runs"]
+    }
 
     assert pairs == set(catalog.STOP_REASONS.items())
     assert {value for _, value in seen["runs"]} == {0}
@@ -475,7 +488,9 @@ look(agent_otel.configure(exporter="none", readers=[reader], agents=["a"]), read
 def test_what_was_dropped_is_reported_as_zero_from_the_start_unless_under_delta(temporality, expected):
     with at.otlp_http() as received:
         settings = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": temporality}
-        done = at.run("agent_otel.configure(); print(agent_otel.flush())", **at.over_http(received), **settings)
+        done = at.run(
+            "agent_otel.configure(); print(agent_otel.flush())", **at.over_http(received), **settings
+        )
     dropped = [
         point
         for name in ("agent_otel.dropped_attributes", "agent_otel.dropped_measurements")

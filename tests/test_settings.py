@@ -24,7 +24,11 @@ def test_without_anything_set_every_setting_has_its_default():
         ("AGENTS", "bot, planner,,bot", {"agents": ("bot", "planner")}),
         ("SEMCONV", "v1.37", {"semconv": "v1.37"}),
         ("ATTRIBUTES", "app.tier:5, app.region:12", {"attributes": {"app.tier": 5, "app.region": 12}}),
-        ("LIMITS", "gen_ai.tool.name:200,agent_otel.runs:2000", {"limits": {"gen_ai.tool.name": 200, "agent_otel.runs": 2000}}),
+        (
+            "LIMITS",
+            "gen_ai.tool.name:200,agent_otel.runs:2000",
+            {"limits": {"gen_ai.tool.name": 200, "agent_otel.runs": 2000}},
+        ),
         ("STOP_REASONS", "needs_review:incomplete", {"stop_reasons": {"needs_review": "incomplete"}}),
         *[("COST", word, {"cost": True}) for word in ("1", "true", "Yes", "on")],
         *[("STRICT", word, {"strict": False}) for word in ("0", "False", "no", "OFF")],
@@ -42,16 +46,32 @@ def test_a_variable_is_read_as_what_it_says(variable, text, expected):
         ("ATTRIBUTES", "app.tier", "write key:budget, such as app.tier:5, separated by commas"),
         ("ATTRIBUTES", "app.tier:many", "app.tier:many needs a whole number above 0"),
         ("ATTRIBUTES", "app.tier:0", "app.tier:0 needs a whole number above 0"),
-        ("ATTRIBUTES", "App Tier:5", "App Tier is not a key: use lower-case words joined by dots and underscores"),
+        (
+            "ATTRIBUTES",
+            "App Tier:5",
+            "App Tier is not a key: use lower-case words joined by dots and underscores",
+        ),
         (
             "ATTRIBUTES",
             "gen_ai.tool.name:5",
             "gen_ai.tool.name is agent_otel's own: choose another key, or set its budget with AGENT_OTEL_LIMITS",
         ),
-        ("LIMITS", "app.tier:5", "app.tier has no limit: use a metric or an open attribute of docs/metrics.md"),
-        ("STOP_REASONS", "needs_review:waiting", "needs_review:waiting has no such status: use one of ok, error, incomplete, cancelled"),
+        (
+            "LIMITS",
+            "app.tier:5",
+            "app.tier has no limit: use a metric or an open attribute of docs/metrics.md",
+        ),
+        (
+            "STOP_REASONS",
+            "needs_review:waiting",
+            "needs_review:waiting has no such status: use one of ok, error, incomplete, cancelled",
+        ),
         ("STOP_REASONS", "max_steps:ok", "max_steps is incomplete already: choose another word"),
-        ("STOP_REASONS", "Needs review:incomplete", "Needs review is not a word: use lower-case letters, digits and underscores"),
+        (
+            "STOP_REASONS",
+            "Needs review:incomplete",
+            "Needs review is not a word: use lower-case letters, digits and underscores",
+        ),
         ("COST", "maybe", "use 1 or 0"),
         ("PRICES", "no-such-file.json", "cannot read the file: No such file or directory"),
     ],
@@ -101,9 +121,18 @@ def test_prices_are_read_from_a_file_or_given_as_a_table(tmp_path):
         ([], "write {"),
         ({"openai": 7}, "write {"),
         ({"openai": {"gpt-5": 7}}, "write {"),
-        ({"openai": {"gpt-5": {"prompt": 1}}}, "gpt-5: prompt is no token type: use input, cache_read, cache_write, output, reasoning"),
-        ({"openai": {"gpt-5": {"input": -1}}}, "gpt-5: input: -1 is no price: give USD per million tokens, 0 or more"),
-        ({"openai": {"gpt-5": {"input": True}}}, "gpt-5: input: True is no price: give USD per million tokens, 0 or more"),
+        (
+            {"openai": {"gpt-5": {"prompt": 1}}},
+            "gpt-5: prompt is no token type: use input, cache_read, cache_write, output, reasoning",
+        ),
+        (
+            {"openai": {"gpt-5": {"input": -1}}},
+            "gpt-5: input: -1 is no price: give USD per million tokens, 0 or more",
+        ),
+        (
+            {"openai": {"gpt-5": {"input": True}}},
+            "gpt-5: input: True is no price: give USD per million tokens, 0 or more",
+        ),
     ],
 )
 def test_a_wrong_price_table_says_where_it_is_wrong(tmp_path, table, mistake):
@@ -120,8 +149,10 @@ def test_own_error_types_are_words():
     found, _ = settings.read({}, {"error_types": {"shop.Declined": "payment_declined", "shop.Odd": "_OTHER"}})
 
     assert mistakes == [
-        "error_types={'shop.Declined': 'Payment Declined'}: shop.Declined:Payment Declined: use a lower-case word, such"
-        f" as {catalog.ERROR_TYPES[0]}"
+        (
+            "error_types={'shop.Declined': 'Payment Declined'}: shop.Declined:Payment Declined: use a lower-case word, such"
+            f" as {catalog.ERROR_TYPES[0]}"
+        )
     ]
     assert found.error_types == {"shop.Declined": "payment_declined", "shop.Odd": "_OTHER"}
 
@@ -136,7 +167,9 @@ def test_own_error_types_are_words():
         (Settings(), None, "", None),
     ],
 )
-def test_the_release_is_the_settings_own_else_the_services_version(monkeypatch, given, version, variable, expected):
+def test_the_release_is_the_settings_own_else_the_services_version(
+    monkeypatch, given, version, variable, expected
+):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", variable)
 
     assert settings.with_release(given, version) == replace(given, release=expected)
@@ -156,7 +189,9 @@ def test_a_tailored_metric_has_the_teams_attributes_cap_and_words():
     assert (runs.cap, by_key["app.tier"].budget, by_key["gen_ai.agent.name"].budget) == (7, 5, 3)
     assert by_key["agent_otel.run.stop_reason"].values[-1] == "needs_review"
     assert "payment_declined" in team.tailored_attribute(catalog.ERROR_TYPE).values
-    assert [attribute.key for attribute in price.attributes] == [each.key for each in catalog.TOKEN_PRICE.attributes]
+    assert [attribute.key for attribute in price.attributes] == [
+        each.key for each in catalog.TOKEN_PRICE.attributes
+    ]
 
 
 def test_every_variable_of_the_list_is_read():

@@ -23,10 +23,12 @@ from hypothesis import strategies as st
 from agent_otel import usage
 from agent_otel.usage import Usage, merge, read
 
-INSTALL = {
+INSTALL = {  # where the distribution has another name than the package
+    "agents": "openai-agents",
     "google": "google-genai",
+    "langchain_core": "langchain-core",
     "pydantic_ai": "pydantic-ai-slim",
-}  # where the distribution has another name
+}
 
 
 def need(name: str) -> Any:

@@ -7,7 +7,12 @@ import inspect
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.metrics.view import DefaultAggregation, DropAggregation, ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.metrics.view import (
+    DefaultAggregation,
+    DropAggregation,
+    ExplicitBucketHistogramAggregation,
+    View,
+)
 
 from agent_otel import AgentMetrics, ConfigurationError, Settings, _views, catalog, views
 from agent_otel.testing import FakeClock
@@ -124,7 +129,9 @@ def test_no_stream_comes_twice(collected):
 def test_another_instrumentations_metrics_lose_undeclared_keys_and_keep_their_buckets(collected):
     provider, streams = collected
     meter = provider.get_meter("opentelemetry.instrumentation.openai")
-    usage = meter.create_histogram("gen_ai.client.token.usage", "{token}", explicit_bucket_boundaries_advisory=[1, 4, 16])
+    usage = meter.create_histogram(
+        "gen_ai.client.token.usage", "{token}", explicit_bucket_boundaries_advisory=[1, 4, 16]
+    )
     usage.record(3, {"gen_ai.request.model": "m", "gen_ai.conversation.id": "c-1", "server.address": "x"})
     calls = meter.create_counter("mcp.server.calls")
     calls.add(1, {"mcp.method.name": "tools/call", "mcp.session.id": "s-1"})
@@ -144,7 +151,9 @@ def test_our_own_bounds_are_the_catalogs(collected):
     provider, streams = collected
     with AgentMetrics(provider, clock=FakeClock()).run("bot"):
         pass
-    bounds = {name: tuple(data.data_points[0].explicit_bounds) for name, data in streams() if "duration" in name}
+    bounds = {
+        name: tuple(data.data_points[0].explicit_bounds) for name, data in streams() if "duration" in name
+    }
 
     assert bounds == {"gen_ai.invoke_agent.duration": catalog.RUN_DURATION.bounds}
 
