@@ -15,16 +15,18 @@ A `Fold` is used by one drain at a time.
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from agent_otel import catalog
 from agent_otel._policy import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.context import Context
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from agent_otel.usage import Usage
 
     Sample = tuple[float, Context | None]
+
+_logger: Final = logging.getLogger(__name__)
 
 RUN: Final = 0
 TOOL: Final = 1
@@ -78,13 +82,15 @@ class Tally:
 
     Args:
         base: The labels of the run, in the order of a per-run metric's first attributes.
+        fold: Whose it is: another one has other labels.
     """
 
-    __slots__ = ("base", "cost", "ended", "inferences", "tokens", "tools")
+    __slots__ = ("base", "cost", "ended", "fold", "inferences", "tokens", "tools")
 
-    def __init__(self, base: Labels) -> None:
+    def __init__(self, base: Labels, fold: Fold) -> None:
         """Start at nothing; `tokens` and `cost` become None when they can't be known any more."""
         self.base = base
+        self.fold = fold
         self.tools = 0
         self.inferences = 0
         self.tokens: int | None = 0
@@ -147,9 +153,26 @@ class Fold:
         sums, self._sums = self._sums, defaultdict(int)
         samples, self._samples = self._samples, defaultdict(list)
         for (metric, labels), total in sums.items():
-            instruments.add(metric, self._policy.attributes(metric, labels), total)
+            with self._counted(metric, 1):
+                instruments.add(metric, self._policy.attributes(metric, labels), total)
         for (metric, labels), values in samples.items():
-            instruments.record(metric, self._policy.attributes(metric, labels, len(values)), values)
+            with self._counted(metric, len(values)):
+                instruments.record(metric, self._policy.attributes(metric, labels, len(values)), values)
+
+    @contextmanager
+    def _counted(self, metric: catalog.Metric, measurements: int) -> Iterator[None]:
+        """Whatever the SDK does with one group, the others are recorded and this one is counted."""
+        try:
+            yield
+        except Exception:
+            _logger.exception("agent_otel could not hand %s to the SDK", metric.name)
+            self._policy.drop_measurement(metric.name, measurements)
+
+    def forget(self) -> None:
+        """Forget what was folded and not yet flushed: after a fork it is the parent's to report."""
+        self._sums.clear()
+        self._samples.clear()
+        self._policy.forget()
 
     def flush_drops(self, instruments: Instruments) -> None:
         """Add what was dropped since the last time.
@@ -199,8 +222,8 @@ class Fold:
             run: The run object that the events carry.
         """
         tally = run.tally
-        if tally is None:
-            tally = run.tally = Tally(self._base(run.agent, run.version, run.attributes))
+        if tally is None or tally.fold is not self:
+            tally = run.tally = Tally(self._base(run.agent, run.version, run.attributes), self)
             tally.ended = run.is_anonymous
             if not run.is_anonymous:
                 self._meet(tally.base)

@@ -50,9 +50,9 @@ _REMEDY: Final = {
     "cap": "further attribute sets fold into _OTHER: raise its cap with AGENT_OTEL_LIMITS if they are real",
     "type": "give a text",
     "value": "give a whole number, 0 or more, no part larger than its whole",
-    "word": "use a stop reason of docs/metrics.md, or declare it with AGENT_OTEL_STOP_REASONS",
+    "word": "use a word of docs/metrics.md, or declare your own: AGENT_OTEL_STOP_REASONS, configure(error_types=...)",
     "late": "call it inside the block, while the call lasts",
-    "reuse": "a run object measures one run: call run() for each",
+    "reuse": "what is under way, or a run that ended, can't begin again: call run(), inference() or tool() for each",
 }
 
 
@@ -230,6 +230,11 @@ class Policy:
         """
         self.dropped_measurements += times
         self.tell("value", what)
+
+    def forget(self) -> None:
+        """Forget what was dropped and not yet counted: after a fork it is the parent's to report."""
+        self.dropped.clear()
+        self.dropped_measurements = 0
 
     def tell(self, reason: str, what: str) -> None:
         """Log a wrong value, once for each reason and place, and keep it for strict mode.

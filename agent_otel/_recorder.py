@@ -30,7 +30,7 @@ from opentelemetry.context import get_current
 from agent_otel import catalog
 from agent_otel._fold import Fold
 from agent_otel._instruments import Instruments
-from agent_otel._policy import Policy
+from agent_otel._policy import Policy, plain
 from agent_otel._version import __version__
 from agent_otel.errors import MeasurementError
 from agent_otel.outcomes import Outcomes
@@ -92,7 +92,7 @@ class Recorder:
         self._lost: dict[int, int] = {}
         self._provider: Callable[[], object] = _nothing
         self._team: Settings | None = None
-        _on_fork(self)
+        _alive.add(self)
 
     def bind(self, provider: MeterProvider, team: Settings, *, zeros: bool = True) -> bool:
         """Create the instruments on a provider and begin to keep events.
@@ -209,6 +209,21 @@ class Recorder:
         if self.strict and (found := self.problems()):
             raise MeasurementError("; ".join(found))
 
+    def tell_unknown(self, what: str, word: object, known: str | None) -> None:
+        """Log a word that no vocabulary knows; strict mode raises.
+
+        Args:
+            what: The argument.
+            word: What was given; an exception is never a wrong word.
+            known: What became of it.
+        """
+        if (
+            known == catalog.OTHER
+            and plain(word) != catalog.OTHER
+            and not issubclass(type(word), BaseException)
+        ):
+            self.tell("word", what)
+
     def _drain(self, count: int) -> None:
         fold, instruments = self._fold, self._instruments
         if fold is None or instruments is None:
@@ -237,11 +252,11 @@ class Recorder:
                 self._policy.drop_measurement("an event")
 
     def _write(self, fold: Fold, instruments: Instruments) -> None:
+        fold.flush(instruments)
         try:
-            fold.flush(instruments)
             fold.flush_drops(instruments)
         except Exception:
-            _logger.exception("agent_otel could not hand measurements to the SDK")
+            _logger.exception("agent_otel could not hand its own counts to the SDK")
 
     def _observe_active(self) -> Iterable[tuple[float, Mapping[str, str]]]:
         """Drain, then report runs in flight; an agent that ever ran goes on at 0."""
@@ -273,9 +288,14 @@ class Recorder:
         self._lock = threading.Lock()
         self._lost = {}
         self.events.clear()
+        if self._fold is not None:
+            self._fold.forget()
         for run in self.live.values():
             run.is_inherited = True
         self.live = {}
+
+
+_alive: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
 
 
 class StrictBuffer(deque[tuple[Any, ...]]):
@@ -301,7 +321,8 @@ class StrictBuffer(deque[tuple[Any, ...]]):
         """
         super().append(event)
         self._recorder.drain()
-        if found := self._recorder.problems():
+        # An exception on its way out of a block is never replaced; the next event tells what was wrong.
+        if sys.exc_info()[1] is None and (found := self._recorder.problems()):
             raise MeasurementError("; ".join(found))
 
 
@@ -371,13 +392,10 @@ def keeps_nothing(provider: MeterProvider) -> bool:
     return type(provider).__module__.startswith("opentelemetry.metrics")
 
 
-def _on_fork(recorder: Recorder) -> None:
-    if not hasattr(os, "register_at_fork"):
-        return
-    reference = weakref.ref(recorder)
+def _forget_all() -> None:
+    for recorder in list(_alive):
+        recorder.forget()
 
-    def forget() -> None:
-        if (alive := reference()) is not None:
-            alive.forget()
 
-    os.register_at_fork(after_in_child=forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -64,6 +64,8 @@ class Call:
 
     def __enter__(self) -> Self:
         """Begin the call."""
+        if self._started is not None:
+            self._owner.recorder.tell("reuse", "a call that is under way")
         if self._within is None:
             self._run = self._owner.current_run()
         self._started = self._owner.clock()
@@ -117,7 +119,11 @@ class Call:
         Args:
             error: The exception, or an `error.type`. An exception that leaves the block later decides instead.
         """
-        self._failed = self._owner.recorder.outcomes.error_type(error)
+        recorder = self._owner.recorder
+        if self._started is None:
+            return recorder.tell("late", "fail(error)")
+        self._failed = recorder.outcomes.error_type(error)
+        return recorder.tell_unknown("fail(error)", error, self._failed)
 
     def __call__(self, function: F) -> F:
         """Measure each call of a function as a call of its own.

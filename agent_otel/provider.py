@@ -51,6 +51,7 @@ _logger: Final = logging.getLogger(__name__)
 FLUSH_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 5.0
 
+_GAVE_UP: Final = "agent_otel records nothing in this forked process: call configure() after the fork"
 _FILE: Final = "OTEL_CONFIG_FILE"
 _PROVIDER: Final = "OTEL_PYTHON_METER_PROVIDER"
 _INSTANCE: Final = "service.instance.id"
@@ -363,7 +364,7 @@ def _begin_in(provider: AnyMeterProvider, asked: Plan, *, zeros: bool) -> None:
     if not _here.has_hooks:
         _here.has_hooks = True
         atexit.register(_at_exit)
-        if hasattr(os, "register_at_fork"):
+        if hasattr(os, "register_at_fork"):  # pragma: no branch -- Windows has no fork
             os.register_at_fork(after_in_child=_in_child)
 
 
@@ -565,9 +566,9 @@ def _in_child() -> None:
             agent_metrics.default.recorder.find_provider = _build_in_child
             _end_with_multiprocessing()
     except Exception:
-        _logger.exception(
-            "agent_otel records nothing in this forked process: call configure() after the fork"
-        )
+        _logger.exception(_GAVE_UP)
+        _here.inherited = []  # at exit they would export our scope a second time
+        agent_metrics.default.settle()
 
 
 def _build_in_child() -> None:
@@ -577,9 +578,7 @@ def _build_in_child() -> None:
             if _here.asked is not None and _here.provider is None and not _here.is_final:
                 _configure_child(_here.asked, _here.asked)
     except Exception:
-        _logger.exception(
-            "agent_otel records nothing in this forked process: call configure() after the fork"
-        )
+        _logger.exception(_GAVE_UP)
         agent_metrics.default.settle()
 
 

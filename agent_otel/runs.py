@@ -70,6 +70,7 @@ class Run:
 
     __slots__ = (
         "_failed",
+        "_recorder",
         "_stopped",
         "agent",
         "attributes",
@@ -100,6 +101,7 @@ class Run:
         self.owner = owner
         self._stopped: str | None = None
         self._failed: tuple[str, str, str | None] | None = None
+        self._recorder: Recorder | None = None
         self.inside: Run | None = None
         self.agent = agent
         self.version = version
@@ -137,6 +139,7 @@ class Run:
         _current.set(self)
         self.started = self.owner.clock()
         if recorder.is_bound:
+            self._recorder = recorder
             recorder.live[id(self)] = self
         return self
 
@@ -149,16 +152,15 @@ class Run:
         if self.started is None or self.has_ended:
             return
         self.has_ended = True  # at once, lest another thread or a signal handler ends it too
-        recorder = self.owner.recorder
+        recorder = self._recorder
         duration = self.owner.clock() - self.started
-        self._leave(recorder)
-        if not self.is_inherited:
-            recorder.append((RUN, self, duration, self._outcome(error), recording_context()))
-
-    def _leave(self, recorder: Recorder) -> None:
-        recorder.live.pop(id(self), None)
         if _current.get() is self:
             _current.set(self.outer)
+        if recorder is None:  # it began before there was a provider, and so did calls that nobody kept
+            return
+        recorder.live.pop(id(self), None)
+        if not self.is_inherited:
+            recorder.append((RUN, self, duration, self._outcome(error), recording_context()))
 
     def age(self) -> float:
         """Seconds since the run's start."""
@@ -283,7 +285,9 @@ class Run:
             error: The exception, or an `error.type`. An exception that leaves the block later decides instead.
         """
         given = catalog.OTHER if error is None else error  # type: ignore[redundant-expr]  # None is no success
-        self._failed = self.owner.recorder.outcomes.of_run(None, given)
+        recorder = self.owner.recorder
+        self._failed = recorder.outcomes.of_run(None, given)
+        recorder.tell_unknown("fail(error)", given, self._failed[2])
 
     def stop(self, reason: str) -> None:
         """Say why the run ends; the last call wins, and nothing but `completed` gives way to an exception.
@@ -294,8 +298,7 @@ class Run:
         """
         recorder = self.owner.recorder
         self._stopped = recorder.outcomes.stop_reason(reason)
-        if self._stopped == catalog.OTHER and not (type(reason) is str and reason == catalog.OTHER):
-            recorder.tell("word", "stop(reason)")
+        recorder.tell_unknown("stop(reason)", reason, self._stopped)
 
     def evaluation(self, name: str, label: str) -> None:
         """Record a verdict on this run in `agent_otel.evaluations`, while it lasts or after.
@@ -310,7 +313,8 @@ class Run:
         """The function, for another thread, with this run current there.
 
         Args:
-            function: What the thread, the pool or the loop of another thread will call.
+            function: What the thread, the pool or the loop of another thread will call; not a generator
+                function: bind what consumes it.
         """
         context = copy_context()
         context.run(_current.set, self)

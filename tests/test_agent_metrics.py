@@ -103,7 +103,7 @@ def test_before_a_provider_exists_runs_are_not_kept_alive():
             pass
         del witness
 
-    assert [None] * 2 == [run() for run in runs[:2]]
+    assert [None] * 3 == [run() for run in runs]
 
 
 def test_what_came_before_the_provider_is_not_recorded_and_what_comes_after_is(observe):

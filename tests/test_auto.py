@@ -81,6 +81,16 @@ def test_configure_after_our_provider_was_made_by_the_variable_is_the_second():
     )
 
 
+def test_once_a_provider_is_configured_the_hook_gives_that_one():
+    done = at.run("""
+from agent_otel import auto
+provider = agent_otel.configure(exporter="none")
+print(auto.meter_provider() is provider)
+""")
+
+    assert done.stdout == "True\n"
+
+
 def test_wrong_settings_are_logged_and_the_program_runs_on_without_metrics():
     done = at.run(PROGRAM + "print('ran')", **PROVIDER, OTEL_METRICS_EXPORTER="otpl", AGENT_OTEL_COST="maybe")
 
@@ -156,7 +166,10 @@ def test_under_the_wrapper_a_wrong_setting_of_ours_is_logged_and_left_at_its_def
 
 def test_under_the_wrapper_shutdown_ends_the_runs_that_are_open(wrapper):
     with at.otlp_http() as received:
-        wrapper("agent_otel.run('bot').start(); agent_otel.shutdown()", **at.over_http(received))
+        wrapper(
+            "agent_otel.run('bot').start(); agent_otel.shutdown(); agent_otel.configure()\n" + PROGRAM,
+            **at.over_http(received),
+        )
     ended = [
         dict(labels) for (_, labels), (_, point) in received.points("agent_otel.runs").items() if point.as_int
     ]

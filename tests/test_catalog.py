@@ -40,8 +40,10 @@ UPSTREAM = {
     "gen_ai.invoke_agent.duration": (
         "histogram",
         "s",
-        "The end-to-end duration of a single in-process agent invocation, from the moment the invocation starts"
-        " until the agent emits the last chunk of its final response or terminates with an error.",
+        (
+            "The end-to-end duration of a single in-process agent invocation, from the moment the invocation starts"
+            " until the agent emits the last chunk of its final response or terminates with an error."
+        ),
         {"gen_ai.agent.name": "c", "gen_ai.request.model": "rec", **FAILED},
         B_AGENT,
     ),
@@ -215,7 +217,7 @@ def test_a_bad_attribute_is_refused_where_it_is_declared(change, what):
 def test_a_name_that_is_also_a_namespace_is_refused():
     inner = Metric(**{**HISTOGRAM, "name": "agent_otel.thing.part"})
 
-    with pytest.raises(CatalogError, match="namespace of agent_otel.thing.part"):
+    with pytest.raises(CatalogError, match=r"namespace of agent_otel\.thing\.part"):
         catalog.check_namespaces([Metric(**HISTOGRAM), inner])
 
 

@@ -124,7 +124,9 @@ def test_100_000_events_of_threads_and_tasks_are_exact_for_two_readers_that_coll
 
     def collect_meanwhile(reading):
         while not done.is_set():
-            with contextlib.suppress(MetricsTimeoutError):  # on a busy machine: the next collection makes up for it
+            with contextlib.suppress(
+                MetricsTimeoutError
+            ):  # on a busy machine: the next collection makes up for it
                 reading.collect()
 
     async def all_tasks():
@@ -293,21 +295,24 @@ def guarded(program):
 )
 def test_recording_in_a_signal_handler_does_not_deadlock_a_drain():
     handled, ended, measured = guarded("""
-        handled = 0
+        handled = interrupted = 0
+
         def handler(_number, _frame):
-            global handled
+            global handled, interrupted
+            interrupted += metrics.recorder._lock.locked()
             for _ in range(20):
                 with metrics.run("handler") as run, run.tool("in the handler"):
                     handled += 1
 
         signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
         work = 0
-        while handled < 2000:
-            with metrics.run("bot") as run, run.tool("in the program"):
-                work += 1
+        while interrupted < 20:
+            signal.setitimer(signal.ITIMER_REAL, 0.0002 * (1 + work % 7))
+            for _ in range(50):
+                with metrics.run("bot") as run, run.tool("in the program"):
+                    work += 1
             metrics.drain()
-            if work % 50 == 0:
+            if work % 2000 == 0:
                 captured.points(catalog.RUNS)
         signal.setitimer(signal.ITIMER_REAL, 0)
         tools = captured.value(catalog.TOOL_DURATION)
@@ -319,20 +324,25 @@ def test_recording_in_a_signal_handler_does_not_deadlock_a_drain():
 
 def test_recording_in_a_finaliser_does_not_deadlock_a_drain():
     made, ended, measured = guarded("""
+        interrupted = 0
+
         class Resource:
             def __init__(self):
                 self.itself = self
             def __del__(self):
+                global interrupted
+                interrupted += metrics.recorder._lock.locked()
                 with metrics.run("finaliser") as run, run.tool("in the finaliser"):
                     pass
 
         gc.set_threshold(5)
         made = 0
-        for number in range(3000):
-            Resource()
-            made += 1
+        while interrupted < 20:
+            for _ in range(100):
+                Resource()
+                made += 1
             metrics.drain()
-            if number % 50 == 0:
+            if made % 1000 == 0:
                 captured.points(catalog.RUNS)
         gc.set_threshold(700)
         gc.collect()

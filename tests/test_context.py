@@ -284,6 +284,18 @@ def test_an_ended_run_is_never_current_even_where_its_end_was_not_seen(metrics):
         assert outer is elsewhere.run(metrics.current_run)
 
 
+def test_runs_whose_end_was_not_seen_here_are_not_kept_by_the_next(metrics):
+    def start_two():
+        run = metrics.run("bot").start()
+        contextvars.Context().run(run.end)
+        return metrics.run("bot").start()
+
+    following = contextvars.Context().run(start_two)
+
+    assert following.outer is None
+    assert not following.nested
+
+
 # asyncio
 
 

@@ -37,7 +37,7 @@ class Name(str):
         (np.str_("bot"), "bot"),
         (np.int64(7), "7"),
         (np.float64(1.5), "1.5"),
-        (np.bool_(True), "true"),  # noqa: FBT003 -- the value under test
+        (np.bool_(True), "true"),
         (True, "true"),
         (5, "5"),
         (None, None),

@@ -91,6 +91,10 @@ def test_every_mistake_is_told_and_arguments_win_over_variables():
     assert [mistake.partition("=")[0] for mistake in mistakes] == ["agents", "AGENT_OTEL_COST"]
 
 
+def test_a_switch_may_be_given_as_what_it_is():
+    assert settings.read({}, {"cost": True, "strict": False}) == (Settings(cost=True), [])
+
+
 def test_a_long_value_is_cut_in_the_message():
     _, (mistake,) = settings.read({}, {"cost": "x" * 200})
 
