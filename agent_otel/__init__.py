@@ -10,8 +10,8 @@
                 call.usage(reply := client.responses.create(...))
 
 Everything below is the methods of a default `AgentMetrics`. What builds on the OpenTelemetry SDK (`configure`,
-`flush`, `shutdown`, `views`, `testing`) is imported when it is first asked for, so that a library which only
-measures stays light.
+`flush`, `shutdown`, `views`, `testing`), and what folds measurements, is imported when it is first needed, so that
+a library which only measures stays light.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from agent_otel.agent_metrics import AgentMetrics, default
 from agent_otel.calls import Inference, ToolCall
 from agent_otel.errors import AgentOtelError, CatalogError, ConfigurationError, MeasurementError
 from agent_otel.runs import Run
-from agent_otel.settings import Settings
 
 if TYPE_CHECKING:
     from agent_otel import testing
     from agent_otel._views import views
     from agent_otel.provider import configure, flush, shutdown
+    from agent_otel.settings import Settings
 
 bind: Final = default.bind
 current_run: Final = default.current_run
@@ -70,7 +70,8 @@ __all__ = [
     "views",
 ]
 
-_NEEDS_THE_SDK: Final = {
+_LATER: Final = {
+    "Settings": "settings",
     "configure": "provider",
     "flush": "provider",
     "shutdown": "provider",
@@ -79,9 +80,9 @@ _NEEDS_THE_SDK: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs the SDK when it is first asked for."""
+    """Import what a library that only measures doesn't need when it is first asked for."""
     if name == "testing":
         return importlib.import_module("agent_otel.testing")
-    if name in _NEEDS_THE_SDK:
-        return getattr(importlib.import_module(f"agent_otel.{_NEEDS_THE_SDK[name]}"), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(f"agent_otel.{_LATER[name]}"), name)
     raise AttributeError(f"module 'agent_otel' has no attribute {name!r}")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -40,11 +40,6 @@ if TYPE_CHECKING:
     Sample = tuple[float, Context | None]
 
 _logger: Final = logging.getLogger(__name__)
-
-RUN: Final = 0
-TOOL: Final = 1
-INFERENCE: Final = 2
-EVALUATION: Final = 3
 
 
 class Counts(NamedTuple):
@@ -158,6 +153,18 @@ class Fold:
         for (metric, labels), values in samples.items():
             with self._counted(metric, len(values)):
                 instruments.record(metric, self._policy.attributes(metric, labels, len(values)), values)
+        self._flush_drops(instruments)
+
+    def _flush_drops(self, instruments: Instruments) -> None:
+        dropped, self._policy.dropped = self._policy.dropped, Counter()
+        for reason, count in dropped.items():
+            with self._counted(catalog.DROPPED_ATTRIBUTES, 1):
+                attributes = self._policy.attributes(catalog.DROPPED_ATTRIBUTES, (reason,))
+                instruments.add(catalog.DROPPED_ATTRIBUTES, attributes, count)
+        lost, self._policy.dropped_measurements = self._policy.dropped_measurements, 0
+        if lost:
+            with self._counted(catalog.DROPPED_MEASUREMENTS, lost):
+                instruments.add(catalog.DROPPED_MEASUREMENTS, {}, lost)
 
     @contextmanager
     def _counted(self, metric: catalog.Metric, measurements: int) -> Iterator[None]:
@@ -173,20 +180,6 @@ class Fold:
         self._sums.clear()
         self._samples.clear()
         self._policy.forget()
-
-    def flush_drops(self, instruments: Instruments) -> None:
-        """Add what was dropped since the last time.
-
-        Args:
-            instruments: Where the counts go.
-        """
-        dropped, self._policy.dropped = self._policy.dropped, type(self._policy.dropped)()
-        for reason, count in dropped.items():
-            attributes = self._policy.attributes(catalog.DROPPED_ATTRIBUTES, (reason,))
-            instruments.add(catalog.DROPPED_ATTRIBUTES, attributes, count)
-        lost, self._policy.dropped_measurements = self._policy.dropped_measurements, 0
-        if lost:
-            instruments.add(catalog.DROPPED_MEASUREMENTS, {}, lost)
 
     def zero(self, base: Labels, nested: str | None) -> None:
         """Let the run counter of an agent and release start at 0 for each outcome, once.

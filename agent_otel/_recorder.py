@@ -1,50 +1,44 @@
-"""The event buffer and its drain: from the user's thread to the instruments.
+"""The event buffer: what the user's thread touches.
 
 Rules for whoever changes this file:
 
 1. The user's thread appends one tuple and goes on. It takes no lock that another thread may hold and raises
    nothing. At a full buffer it folds a slice itself, if nobody else is folding; it never waits for that.
-2. The drain runs at the start of every reader's collection, as the callback of the first registered observable
-   instrument, and there it does wait for the lock: nothing is older than the scrape, and cumulative, delta and
-   several readers all see the same.
-3. Nothing is lost silently. Beyond `HARD_LIMIT` events, with another thread folding, an event is counted as a
+2. Nothing is lost silently. Beyond `HARD_LIMIT` events, with another thread folding, an event is counted as a
    dropped measurement.
-4. Before a provider exists nothing is kept: the buffer is one of length 0.
-5. After a fork the child starts empty: what was in the buffer is the parent's to report.
+3. Before a provider exists nothing is kept: the buffer is one of length 0.
+4. After a fork the child starts empty: what was in the buffer is the parent's to report.
+5. This file is imported by whoever measures; what folds (`_ledger.py` and all below it) is imported when there is
+   a provider to fold for.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from opentelemetry import metrics
 from opentelemetry.context import get_current
 
-from agent_otel import catalog
-from agent_otel._fold import Fold
-from agent_otel._instruments import Instruments
-from agent_otel._policy import Policy, plain
-from agent_otel._version import __version__
 from agent_otel.errors import MeasurementError
-from agent_otel.outcomes import Outcomes
-from agent_otel.prices import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
 
-    from agent_otel.settings import Settings
+    from agent_otel.outcomes import Outcomes
 
-_logger: Final = logging.getLogger(__name__)
+RUN: Final = 0
+TOOL: Final = 1
+INFERENCE: Final = 2
+EVALUATION: Final = 3
+"""The kinds of events, as the fold lists its handlers; an event is its kind and what that handler takes."""
 
 SOFT_LIMIT: Final = 8_192
 """From here on whoever appends also folds a slice: about 1.5 MB of events."""
@@ -56,12 +50,34 @@ HARD_LIMIT: Final = 131_072
 """Beyond it events are counted as dropped instead of kept: about 24 MB, reached only if folding can't keep up."""
 
 
+class Ledger(Protocol):
+    """What a buffer needs of the ledger that it is folded into."""
+
+    outcomes: Outcomes
+    strict: bool
+
+    def take(self, count: int, lost: int) -> None:
+        """Fold so many events of the buffer; the lock is held."""
+
+    def tell(self, reason: str, what: str) -> None:
+        """Log a wrong value."""
+
+    def tell_unknown(self, what: str, word: object, known: str | None) -> None:
+        """Log a word that no vocabulary knows."""
+
+    def problems(self) -> list[str]:
+        """What strict mode found wrong since the last time."""
+
+    def forget(self) -> None:
+        """Forget what is folded and not yet handed over."""
+
+
 def _nothing() -> None:
     """No provider to find."""
 
 
 class Recorder:
-    """Keeps events until a collection and folds them into the instruments of one provider.
+    """Keeps events until a collection folds them; one for each provider, and one for whoever has none yet.
 
     Args:
         find_provider: Called at the start of a run while there is no provider; binds if there is one by now.
@@ -82,64 +98,22 @@ class Recorder:
         self.is_bound = False
         self.is_settled = False
         self.events: deque[tuple[Any, ...]] = deque(maxlen=0)
-        self.outcomes = Outcomes()
         self.live: dict[int, Any] = {}
-        self.strict = False
-        self._lock = threading.Lock()
-        self._fold: Fold | None = None
-        self._policy: Policy | None = None
-        self._instruments: Instruments | None = None
+        self.lock = threading.Lock()
+        self._ledger: Ledger | None = None
+        self._outcomes: Outcomes | None = None
         self._lost: dict[int, int] = {}
-        self._provider: Callable[[], object] = _nothing
-        self._team: Settings | None = None
         _alive.add(self)
 
-    def bind(self, provider: MeterProvider, team: Settings, *, zeros: bool = True) -> bool:
-        """Create the instruments on a provider and begin to keep events.
+    def bind(self, ledger: Ledger) -> None:
+        """Begin to keep events.
 
         Args:
-            provider: Any real meter provider.
-            team: The settings to record by.
-            zeros: Whether run counters start at 0 for each outcome (a reader is cumulative).
-
-        Returns:
-            False when the provider hands out meters that keep nothing, as with `OTEL_SDK_DISABLED`.
+            ledger: What they are folded into.
         """
-        meter = provider.get_meter(catalog.SCOPE, __version__, catalog.SCHEMA_URL)
-        if isinstance(meter, metrics.NoOpMeter):
-            return False
-        self._provider, self._team = weakref.ref(provider), team
-        self.outcomes = Outcomes(team.stop_reasons, team.error_types)
-        policy = self._policy = Policy(team)
-        fold = Fold(team, policy, self.outcomes, Prices(team.prices), zeros)
-        # The fold is in place before the first instrument is: a reader may collect at once.
-        self._fold, self.strict = fold, team.strict
-        observe = {
-            catalog.ACTIVE_RUNS: self._observe_active,
-            catalog.OLDEST_AGE: self._observe_oldest,
-            catalog.TOKEN_PRICE: fold.prices,
-        }
-        self._instruments = Instruments(meter, recorded_metrics(team), observe)
-        if zeros:
-            self._write_zeros(team)
-        self.events = StrictBuffer(self) if team.strict else deque()
+        self._ledger, self._outcomes = ledger, ledger.outcomes
+        self.events = StrictBuffer(self, ledger) if ledger.strict else deque()
         self.is_bound = self.is_settled = True
-        return True
-
-    def serves(self, provider: MeterProvider, team: Settings) -> bool:
-        """Whether this is the recorder of a provider; other settings than its own are told, and not taken.
-
-        Args:
-            provider: Compared by identity.
-            team: The settings that are asked for.
-        """
-        if self._provider() is not provider:
-            return False
-        if team != self._team:
-            _logger.warning(
-                "agent_otel records on this provider already: the settings it was first bound with stand"
-            )
-        return True
 
     def settle(self) -> None:
         """Keep nothing from now on, and look for no provider either."""
@@ -147,19 +121,14 @@ class Recorder:
         self.events = deque(maxlen=0)
         self.live = {}
 
-    def _write_zeros(self, team: Settings) -> None:
-        fold, policy, instruments = self._fold, self._policy, self._instruments
-        if fold is None or policy is None or instruments is None:
-            return
-        with self._lock:
-            for agent in team.agents:
-                fold.zero_agent(agent, team.release)
-            fold.flush(instruments)
-            for reason in catalog.DROP_REASONS:
-                instruments.add(
-                    catalog.DROPPED_ATTRIBUTES, policy.attributes(catalog.DROPPED_ATTRIBUTES, (reason,)), 0
-                )
-            instruments.add(catalog.DROPPED_MEASUREMENTS, {}, 0)
+    @property
+    def outcomes(self) -> Outcomes:
+        """How exceptions and words are named."""
+        if self._outcomes is None:
+            from agent_otel.outcomes import Outcomes  # noqa: PLC0415 -- rule 5
+
+            self._outcomes = Outcomes()
+        return self._outcomes
 
     def append(self, event: tuple[Any, ...]) -> None:
         """Keep an event; calls do the same in line.
@@ -173,11 +142,11 @@ class Recorder:
 
     def relieve(self) -> None:
         """Fold a slice of a full buffer, unless somebody else is folding; called by whoever appended."""
-        if self._lock.acquire(blocking=False):
+        if self.lock.acquire(blocking=False):
             try:
-                self._drain(SLICE)
+                self._take(SLICE)
             finally:
-                self._lock.release()
+                self.lock.release()
         elif len(self.events) > self.hard_limit:
             with suppress(IndexError):
                 self.events.pop()
@@ -186,15 +155,13 @@ class Recorder:
 
     def drain(self) -> None:
         """Fold every event that is in the buffer now; waits for a drain that is under way."""
-        with self._lock:
-            self._drain(len(self.events))
+        with self.lock:
+            self._take(len(self.events))
 
-    def problems(self) -> list[str]:
-        """What strict mode found wrong since the last time."""
-        if self._policy is None:
-            return []
-        found, self._policy.problems = self._policy.problems, []
-        return found
+    def _take(self, count: int) -> None:
+        if self._ledger is not None:
+            lost, self._lost = self._lost, {}
+            self._ledger.take(count, sum(lost.values()))
 
     def tell(self, reason: str, what: str) -> None:
         """Log a wrong value that is no attribute and no measurement; strict mode raises.
@@ -202,12 +169,13 @@ class Recorder:
         Args:
             reason: A key of the policy's remedies.
             what: The argument that was wrong, never its value.
+
+        Raises:
+            MeasurementError: In strict mode.
         """
-        if self._policy is None:
-            return
-        self._policy.tell(reason, what)
-        if self.strict and (found := self.problems()):
-            raise MeasurementError("; ".join(found))
+        if self._ledger is not None:
+            self._ledger.tell(reason, what)
+            self._raise_problems(self._ledger)
 
     def tell_unknown(self, what: str, word: object, known: str | None) -> None:
         """Log a word that no vocabulary knows; strict mode raises.
@@ -216,80 +184,26 @@ class Recorder:
             what: The argument.
             word: What was given; an exception is never a wrong word.
             known: What became of it.
+
+        Raises:
+            MeasurementError: In strict mode.
         """
-        if (
-            known == catalog.OTHER
-            and plain(word) != catalog.OTHER
-            and not issubclass(type(word), BaseException)
-        ):
-            self.tell("word", what)
+        if self._ledger is not None:
+            self._ledger.tell_unknown(what, word, known)
+            self._raise_problems(self._ledger)
 
-    def _drain(self, count: int) -> None:
-        fold, instruments = self._fold, self._instruments
-        if fold is None or instruments is None:
-            return
-        take = self.events.popleft
-        for _ in range(count):
-            try:
-                event = take()
-            except IndexError:  # another thread's overflow took it
-                break
-            self._fold_one(fold, event)
-        for run in self.live.copy().values():
-            fold.zero(fold.tally(run).base, "true" if run.nested else None)
-        lost, self._lost = self._lost, {}
-        if lost and self._policy is not None:
-            self._policy.drop_measurement("the event buffer", sum(lost.values()))
-        self._write(fold, instruments)
-
-    def _fold_one(self, fold: Fold, event: tuple[Any, ...]) -> None:
-        try:
-            fold.event(event)
-        except Exception:
-            # One strange event must neither lose the others nor break a collection.
-            _logger.debug("agent_otel could not fold an event", exc_info=True)
-            if self._policy is not None:
-                self._policy.drop_measurement("an event")
-
-    def _write(self, fold: Fold, instruments: Instruments) -> None:
-        fold.flush(instruments)
-        try:
-            fold.flush_drops(instruments)
-        except Exception:
-            _logger.exception("agent_otel could not hand its own counts to the SDK")
-
-    def _observe_active(self) -> Iterable[tuple[float, Mapping[str, str]]]:
-        """Drain, then report runs in flight; an agent that ever ran goes on at 0."""
-        self.drain()
-        return self._observed(catalog.ACTIVE_RUNS, len)
-
-    def _observe_oldest(self) -> Iterable[tuple[float, Mapping[str, str]]]:
-        return self._observed(catalog.OLDEST_AGE, lambda ages: max(ages, default=0.0))
-
-    def _observed(
-        self, metric: catalog.Metric, value: Callable[[list[float]], float]
-    ) -> Iterable[tuple[float, Mapping[str, str]]]:
-        """One value for each attribute set, from the ages of its runs in flight; several labels may fold into one."""
-        fold, policy = self._fold, self._policy
-        if fold is None or policy is None:
-            return []
-        with self._lock:
-            runs = [(fold.tally(run).base, run.age()) for run in self.live.copy().values()]
-            sets = {
-                base: policy.attributes(metric, base) for base in (*fold.bases, *(base for base, _ in runs))
-            }
-        ages: dict[tuple[tuple[str, str], ...], list[float]] = {tuple(a.items()): [] for a in sets.values()}
-        for base, age in runs:
-            ages[tuple(sets[base].items())].append(age)
-        return [(value(found), dict(attributes)) for attributes, found in ages.items()]
+    @staticmethod
+    def _raise_problems(ledger: Ledger) -> None:
+        if ledger.strict and (found := ledger.problems()):
+            raise MeasurementError("; ".join(found))
 
     def forget(self) -> None:
         """Begin anew in a forked child: another lock, no events; inherited runs are the parent's to end."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._lost = {}
         self.events.clear()
-        if self._fold is not None:
-            self._fold.forget()
+        if self._ledger is not None:
+            self._ledger.forget()
         for run in self.live.values():
             run.is_inherited = True
         self.live = {}
@@ -303,12 +217,14 @@ class StrictBuffer(deque[tuple[Any, ...]]):
 
     Args:
         recorder: Whose events these are.
+        ledger: What they are folded into.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         """Start empty."""
         super().__init__()
         self._recorder = recorder
+        self._ledger = ledger
 
     def append(self, event: tuple[Any, ...], /) -> None:
         """Fold the event.
@@ -322,55 +238,8 @@ class StrictBuffer(deque[tuple[Any, ...]]):
         super().append(event)
         self._recorder.drain()
         # An exception on its way out of a block is never replaced; the next event tells what was wrong.
-        if sys.exc_info()[1] is None and (found := self._recorder.problems()):
+        if sys.exc_info()[1] is None and (found := self._ledger.problems()):
             raise MeasurementError("; ".join(found))
-
-
-_recorders: Final[weakref.WeakValueDictionary[int, Recorder]] = weakref.WeakValueDictionary()
-
-
-def recorder_on(provider: MeterProvider, team: Settings, *, zeros: bool) -> Recorder:
-    """The recorder of a provider; there is one, whoever asks, since the SDK hands out each instrument once.
-
-    A second one would find its callbacks ignored, and so would never be drained.
-
-    Args:
-        provider: Any real meter provider.
-        team: The settings to record by.
-        zeros: Whether run counters start at 0 for each outcome.
-
-    Returns:
-        A recorder that is bound, or one that keeps nothing when the provider doesn't.
-    """
-    found = _recorders.get(id(provider))
-    if found is not None and found.serves(provider, team):
-        return found
-    recorder = Recorder()
-    if recorder.bind(provider, team, zeros=zeros):
-        _recorders[id(provider)] = recorder
-    else:
-        recorder.settle()
-    return recorder
-
-
-def recorded_metrics(team: Settings) -> tuple[catalog.Metric, ...]:
-    """The metrics that these settings record.
-
-    Args:
-        team: The settings: another generation of names, or no cost, leaves metrics out.
-    """
-    generation = team.generation
-    used = {generation.inference, generation.operation, generation.first_chunk, generation.token_usage}
-    used.update(generation.usage)
-    every = {
-        metric
-        for each in catalog.GENERATIONS.values()
-        for metric in (each.inference, each.operation, each.first_chunk, each.token_usage, *each.usage)
-    }
-    left_out = every - used
-    if not team.cost:
-        left_out.add(catalog.RUN_COST)
-    return tuple(metric for metric in catalog.METRICS if metric not in left_out)
 
 
 def recording_context() -> Context | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry import metrics
 
-from agent_otel import settings as team_settings
-from agent_otel._fold import EVALUATION
-from agent_otel._recorder import Recorder, keeps_nothing, recorder_on
+from agent_otel._recorder import EVALUATION, Recorder, keeps_nothing
 from agent_otel.calls import Inference, ToolCall, tool_call
 from agent_otel.runs import Run, anonymous_run, current_run
 
@@ -25,8 +21,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 T = TypeVar("T")
-
-_logger: Final = logging.getLogger(__name__)
 
 
 class AgentMetrics:
@@ -78,11 +72,14 @@ class AgentMetrics:
         Returns:
             Whether measurements are kept.
         """
+        from agent_otel import settings  # noqa: PLC0415 -- a library that only measures stays light
+        from agent_otel._ledger import recorder_on  # noqa: PLC0415 -- as above
+
         with self._binding:
             if not self.recorder.is_bound:
                 if self.settings is None:
-                    self.settings = _from_environment()
-                zeros = _is_cumulative() if zeros is None else zeros
+                    self.settings = settings.from_environment()
+                zeros = settings.wants_cumulative() if zeros is None else zeros
                 self.recorder = recorder_on(provider, self.settings, zeros=zeros)
         return self.recorder.is_bound
 
@@ -226,15 +223,3 @@ class AgentMetrics:
 
 default: Final = AgentMetrics()
 """Behind `agent_otel.run()`, `agent_otel.tool()` and the others."""
-
-
-def _from_environment() -> Settings:
-    settings, mistakes = team_settings.read()
-    for mistake in mistakes:
-        _logger.warning("agent_otel leaves a setting at its default: %s", mistake)
-    return team_settings.with_release(settings)
-
-
-def _is_cumulative() -> bool:
-    preference = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative")
-    return preference.strip().lower() == "cumulative"

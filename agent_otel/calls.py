@@ -18,9 +18,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from agent_otel._decorator import measured
-from agent_otel._fold import INFERENCE, TOOL
-from agent_otel._recorder import recording_context
-from agent_otel.outcomes import blame
+from agent_otel._recorder import INFERENCE, TOOL, recording_context
 from agent_otel.usage import Usage, merge, read
 
 if TYPE_CHECKING:
@@ -91,6 +89,8 @@ class Call:
     def _named(self, error: BaseException) -> str | None:
         if isinstance(error, GeneratorExit):
             return self._failed
+        from agent_otel.outcomes import blame  # noqa: PLC0415 -- a library that only measures stays light
+
         blame(error, self._blamed)
         return self._owner.recorder.outcomes.error_type(error)
 

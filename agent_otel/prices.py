@@ -7,10 +7,8 @@ the hot path and never over the network. A model without a price has no series a
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
-from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_otel import catalog
 
@@ -74,6 +72,8 @@ class Prices:
 
 def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
     try:
+        from datetime import datetime, timezone  # noqa: PLC0415 -- with the extra
+
         from genai_prices import data_snapshot  # noqa: PLC0415 -- an extra, loaded when a price is asked for
     except ImportError:
         return {}
@@ -82,14 +82,14 @@ def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
             model, None, _GENAI_PRICES_IDS.get(provider, provider), None
         )
         prices = info.get_prices(datetime.now(timezone.utc))
+        named = {
+            "input": prices.input_mtok,
+            "cache_read": prices.cache_read_mtok,
+            "cache_write": prices.cache_write_mtok,
+            "output": prices.output_mtok,
+        }
+        # A tiered price has the price of an ordinary prompt as its base.
+        base: dict[str, Any] = {kind: getattr(usd, "base", usd) for kind, usd in named.items()}
+        return {kind: float(usd) for kind, usd in base.items() if usd is not None}
     except Exception:  # noqa: BLE001 -- unknown models raise, and a price must never break a collection
         return {}
-    named = {
-        "input": prices.input_mtok,
-        "cache_read": prices.cache_read_mtok,
-        "cache_write": prices.cache_write_mtok,
-        "output": prices.output_mtok,
-    }
-    # A tiered price has the price of an ordinary prompt as its base.
-    base = {kind: getattr(usd, "base", usd) for kind, usd in named.items()}
-    return {kind: float(usd) for kind, usd in base.items() if isinstance(usd, (int, float, Decimal))}

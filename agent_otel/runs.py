@@ -17,10 +17,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from agent_otel import catalog
 from agent_otel._decorator import body_of, measured
-from agent_otel._fold import EVALUATION, RUN
-from agent_otel._recorder import recording_context
+from agent_otel._recorder import EVALUATION, RUN, recording_context
 from agent_otel.calls import Inference, ToolCall, tool_call
 
 if TYPE_CHECKING:
@@ -284,7 +282,7 @@ class Run:
         Args:
             error: The exception, or an `error.type`. An exception that leaves the block later decides instead.
         """
-        given = catalog.OTHER if error is None else error  # type: ignore[redundant-expr]  # None is no success
+        given = "" if error is None else error  # type: ignore[redundant-expr]  # None is no success
         recorder = self.owner.recorder
         self._failed = recorder.outcomes.of_run(None, given)
         recorder.tell_unknown("fail(error)", given, self._failed[2])

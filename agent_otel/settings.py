@@ -7,20 +7,20 @@ them all.
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import os
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 from agent_otel import catalog
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_logger: Final = logging.getLogger(__name__)
 
 PREFIX: Final = "AGENT_OTEL_"
 _SHOWN: Final = 80
@@ -250,7 +250,7 @@ def _switch(raw: object) -> bool:
 
 
 def _prices(raw: object) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    table = json_file(raw) if isinstance(raw, (str, Path)) else raw
+    table = json_file(raw) if isinstance(raw, (str, os.PathLike)) else raw
     shape = '{"provider": {"model": {"input": 3, "output": 15}}}, in USD per million tokens'
     try:
         return {
@@ -270,7 +270,7 @@ def _price(model: str, price: Mapping[str, float]) -> dict[str, float]:
     return {kind: float(usd) for kind, usd in price.items()}
 
 
-def json_file(path: str | Path) -> object:
+def json_file(path: str | os.PathLike[str]) -> object:
     """Read a JSON file.
 
     Args:
@@ -279,8 +279,11 @@ def json_file(path: str | Path) -> object:
     Raises:
         ValueError: It can't be read, or it isn't JSON; the message says which.
     """
+    import json  # noqa: PLC0415 -- whoever has no file of prices doesn't pay for it at import
+
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 -- as above, for pathlib
+            return json.load(file)
     except OSError as error:
         raise ValueError(f"cannot read the file: {error.strerror}") from None
     except ValueError as error:
@@ -308,6 +311,20 @@ VARIABLES: Final = tuple(
 """The variables that are read here, for the documentation and its test."""
 
 
+def from_environment() -> Settings:
+    """The settings of a program that doesn't call `configure()`: a mistake is logged and keeps its default."""
+    settings, mistakes = read()
+    for mistake in mistakes:
+        _logger.warning("agent_otel leaves a setting at its default: %s", mistake)
+    return with_release(settings)
+
+
+def wants_cumulative() -> bool:
+    """Whether the environment leaves OTLP at cumulative temporality."""
+    preference = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative")
+    return preference.strip().lower() == "cumulative"
+
+
 def with_release(settings: Settings, service_version: str | None = None) -> Settings:
     """The settings with a release, if one is known.
 
@@ -321,6 +338,8 @@ def with_release(settings: Settings, service_version: str | None = None) -> Sett
 
 
 def _resource_attribute(key: str) -> str | None:
+    from urllib.parse import unquote  # noqa: PLC0415 -- a program that configures needs it once, a library never
+
     pairs = (pair.partition("=") for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
     return next(
         (unquote(value.strip()) for name, _, value in pairs if name.strip() == key and value.strip()), None

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from agent_otel import agent_metrics
 from agent_otel import settings as team_settings
-from agent_otel._recorder import recorder_on
+from agent_otel._ledger import recorder_on
 from agent_otel._views import views
 
 if TYPE_CHECKING:

@@ -217,7 +217,7 @@ def test_an_overflow_counts_exactly_what_it_lost(observed, totals):
             with observed.metrics.tool("search"):
                 pass
 
-    with recorder._lock:  # a fold that takes for ever
+    with recorder.lock:  # a fold that takes for ever
         run_in_threads(work, 4)
         kept = len(recorder.events)
 
@@ -229,7 +229,7 @@ def test_an_overflow_counts_exactly_what_it_lost(observed, totals):
 def test_an_overflow_leaves_no_run_active(observed, totals):
     recorder = observed.metrics.recorder
     recorder.soft_limit, recorder.hard_limit = 4, 10
-    with recorder._lock:
+    with recorder.lock:
         for _ in range(100):
             with observed.metrics.run("bot"):
                 pass
@@ -247,7 +247,7 @@ def test_measuring_does_not_wait_for_a_fold_that_is_under_way(observed, totals):
         finished.set()
 
     thread = threading.Thread(target=work)
-    with observed.metrics.recorder._lock:
+    with observed.metrics.recorder.lock:
         thread.start()
 
         assert finished.wait(120)
@@ -299,7 +299,7 @@ def test_recording_in_a_signal_handler_does_not_deadlock_a_drain():
 
         def handler(_number, _frame):
             global handled, interrupted
-            interrupted += metrics.recorder._lock.locked()
+            interrupted += metrics.recorder.lock.locked()
             for _ in range(20):
                 with metrics.run("handler") as run, run.tool("in the handler"):
                     handled += 1
@@ -331,7 +331,7 @@ def test_recording_in_a_finaliser_does_not_deadlock_a_drain():
                 self.itself = self
             def __del__(self):
                 global interrupted
-                interrupted += metrics.recorder._lock.locked()
+                interrupted += metrics.recorder.lock.locked()
                 with metrics.run("finaliser") as run, run.tool("in the finaliser"):
                     pass
 
@@ -419,7 +419,7 @@ def test_a_forked_child_can_record_though_a_fold_was_under_way(observed):
         metrics.recorder.relieve()
         return len(metrics.recorder.events)
 
-    with metrics.recorder._lock:
+    with metrics.recorder.lock:
         in_child = in_a_forked_child(record)
 
     assert "0" == in_child

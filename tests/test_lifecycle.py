@@ -192,7 +192,7 @@ import signal
 from agent_otel import agent_metrics
 agent_otel.configure(); work()
 signal.signal(signal.SIGALRM, lambda *_: timed(agent_otel.shutdown, 0.5))
-with agent_metrics.default.recorder._lock:
+with agent_metrics.default.recorder.lock:
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     signal.pause()
 leave()
