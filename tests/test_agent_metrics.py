@@ -21,8 +21,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import agent_otel
 from agent_otel import AgentMetrics, MeasurementError, Settings, catalog
+from agent_otel._instruments import Instruments
 from agent_otel.agent_metrics import default
-from agent_otel.testing import Captured
+from agent_otel.testing import Captured, capture_metrics
 
 TOKENS = {"input": 100, "output": 20}
 
@@ -576,3 +577,86 @@ def test_for_any_tree_of_operations_what_is_recorded_is_what_was_entered(observe
     for metric in catalog.METRICS:
         declared = {attribute.key for attribute in metric.attributes}
         assert all({key for key, _ in carried} <= declared for carried in observed.captured.points(metric))
+
+
+def test_a_run_that_began_before_there_was_a_provider_is_not_recorded(clock):
+    metrics = AgentMetrics(clock=clock)
+    metrics.recorder.find_provider = lambda: None
+    run = metrics.run("bot").start()
+    reader = InMemoryMetricReader()
+    metrics.bind_to(MeterProvider([reader], shutdown_on_exit=False))
+    with run.tool("search"):
+        pass
+    run.end()
+    captured = Captured(reader)
+
+    assert (0, 1) == (captured.value(catalog.RUNS), captured.value(catalog.TOOL_DURATION))
+
+
+def test_a_run_ends_where_it_began_whatever_is_captured_meanwhile(clock):
+    reader = InMemoryMetricReader()
+    metrics = AgentMetrics(MeterProvider([reader], shutdown_on_exit=False), clock=clock)
+    run = metrics.run("bot").start()
+    with capture_metrics(metrics) as inner:
+        run.end()
+        elsewhere = inner.value(catalog.RUNS)
+    captured = Captured(reader)
+
+    assert (0, 1, 0) == (elsewhere, captured.value(catalog.RUNS), captured.value(catalog.ACTIVE_RUNS))
+
+
+def test_a_call_outside_any_run_has_the_attributes_of_whoever_captures_it(clock):
+    metrics = AgentMetrics(clock=clock)
+    for team in ({}, {"attributes": {"app.tier": 3}}):
+        with capture_metrics(metrics, **team) as captured, metrics.tool("search"):
+            pass
+
+        assert 1 == captured.value(catalog.TOOL_DURATION)
+
+
+def test_several_agent_metrics_on_one_provider_are_all_collected(clock):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    first, second = AgentMetrics(provider), AgentMetrics(provider, clock=clock)
+    for metrics, agent in ((first, "a"), (second, "b")):
+        with metrics.run(agent):
+            clock.advance(1)
+    captured = Captured(reader)
+
+    assert [1, 1] == [captured.value(catalog.RUNS, {catalog.AGENT_NAME.key: agent}) for agent in ("a", "b")]
+
+
+def test_other_settings_on_a_provider_that_is_recorded_on_already_are_told(caplog):
+    provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    AgentMetrics(provider, settings=Settings())
+    AgentMetrics(provider, settings=Settings(cost=True))
+
+    assert "the settings it was first bound with stand" in caplog.text
+
+
+def test_what_the_sdk_refuses_is_counted_and_the_rest_is_recorded(observe, monkeypatch):
+    observed = observe()
+    record = Instruments.record
+
+    def refuse(self, metric, attributes, values):
+        if metric is catalog.TOOL_DURATION:
+            raise RuntimeError("refused")
+        record(self, metric, attributes, values)
+
+    monkeypatch.setattr(Instruments, "record", refuse)
+    with observed.metrics.run("bot"), observed.metrics.tool("search"):
+        pass
+
+    assert 1 == observed.totals(catalog.RUN_DURATION)
+    assert 1 == observed.totals(catalog.DROPPED_MEASUREMENTS)
+
+
+def test_a_fork_in_the_middle_of_a_fold_leaves_it_to_the_parent(observe):
+    observed = observe()
+    with observed.metrics.run("bot"):
+        pass
+    recorder = observed.metrics.recorder
+    recorder._ledger._fold.event(recorder.events.popleft())
+    recorder.forget()
+
+    assert 0 == observed.totals(catalog.RUNS)

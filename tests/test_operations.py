@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from agent_otel import catalog
+from agent_otel import MeasurementError, catalog
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup
@@ -1132,3 +1132,40 @@ def test_a_verdict_changes_no_outcome(metrics, end):
 def test_a_wrong_signature_raises_at_once(metrics, wrong):
     with pytest.raises(TypeError):
         wrong(metrics)
+
+
+def test_a_call_that_is_under_way_cannot_begin_again_and_strict_mode_says_so(observe):
+    call = observe(strict=True).metrics.tool("search")
+    with call, pytest.raises(MeasurementError, match="under way"):
+        call.start()
+
+
+def test_fail_outside_a_call_marks_nothing(metrics, totals):
+    call = metrics.tool("search")
+    with call:
+        pass
+    call.fail("timeout")
+    with call:
+        pass
+
+    assert {None: 2} == totals(catalog.TOOL_DURATION, catalog.ERROR_TYPE)
+
+
+@pytest.mark.parametrize("word", ["no such type", 7])
+def test_an_unknown_error_type_becomes_other_and_strict_mode_says_so(observe, word):
+    observed = observe(strict=True)
+    with (
+        pytest.raises(MeasurementError, match="word"),
+        observed.metrics.run("bot"),
+        observed.metrics.tool("search") as call,
+    ):
+        call.fail(word)
+
+
+def test_strict_mode_never_replaces_the_exception_that_leaves_a_block(observe):
+    metrics = observe(strict=True).metrics
+    with pytest.raises(KeyError, match="mine"), metrics.run("bot"), metrics.tool(b"bytes are no name"):
+        raise KeyError("mine")
+
+    with pytest.raises(MeasurementError, match="give a text"), metrics.tool("search"):
+        pass
