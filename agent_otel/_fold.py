@@ -26,7 +26,7 @@ from agent_otel import catalog
 from agent_otel._policy import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opentelemetry.context import Context
 
@@ -123,6 +123,7 @@ class Fold:
         self._sums: dict[tuple[catalog.Metric, Labels], int] = defaultdict(int)
         self._samples: dict[tuple[catalog.Metric, Labels], list[Sample]] = defaultdict(list)
         self._priced: dict[Labels, float] = {}
+        self._caps = {metric: team.tailored(metric).cap for metric in (catalog.RUNS, catalog.ACTIVE_RUNS)}
         self.bases: dict[Labels, None] = {}
         self._handlers: tuple[Callable[..., None], ...] = (
             self._run,
@@ -192,7 +193,7 @@ class Fold:
         """
         if not self._zeros or (base, nested) in self._zeroed:
             return
-        if len(self._zeroed) < self._team.tailored(catalog.RUNS).cap:
+        if len(self._zeroed) < self._caps[catalog.RUNS]:
             self._zeroed.add((base, nested))
         for reason, status in self._outcomes.statuses.items():
             self._sums[catalog.RUNS, (*base, status, reason, nested)] += 0
@@ -224,10 +225,10 @@ class Fold:
 
     def _meet(self, base: Labels) -> None:
         """Remember an agent and release, so that its runs in flight are reported as 0 when there are none."""
-        if len(self.bases) < self._team.tailored(catalog.ACTIVE_RUNS).cap:
+        if len(self.bases) < self._caps[catalog.ACTIVE_RUNS]:
             self.bases[base] = None
 
-    def prices(self) -> Iterable[tuple[float, Any]]:
+    def prices(self) -> list[tuple[float, Mapping[str, str]]]:
         """The list price of every model seen, for the gauge."""
         metric = catalog.TOKEN_PRICE
         return [(price, self._policy.attributes(metric, labels)) for labels, price in self._priced.items()]

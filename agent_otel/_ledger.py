@@ -58,7 +58,7 @@ class Ledger:
         observe = {
             catalog.ACTIVE_RUNS: self._observe_active,
             catalog.OLDEST_AGE: self._observe_oldest,
-            catalog.TOKEN_PRICE: self._fold.prices,
+            catalog.TOKEN_PRICE: self._observe_prices,
         }
         self._instruments = Instruments(meter, recorded_metrics(team), observe)
         if zeros:
@@ -138,6 +138,10 @@ class Ledger:
 
     def _observe_oldest(self) -> Iterable[tuple[float, Mapping[str, str]]]:
         return self._observed(catalog.OLDEST_AGE, lambda ages: max(ages, default=0.0))
+
+    def _observe_prices(self) -> Iterable[tuple[float, Mapping[str, str]]]:
+        with self._recorder.lock:
+            return self._fold.prices()
 
     def _observed(
         self, metric: catalog.Metric, value: Callable[[list[float]], float]

@@ -1,13 +1,11 @@
-"""Readers and exporters from the standard variables: `OTEL_METRICS_EXPORTER` and those of each exporter.
+"""Exporters from the standard variables: which are asked for, what is wrong with them, and their readers.
 
 Rules:
 
 1. Every variable that is read here is checked before anything is built, so that `configure()` can name all
    mistakes at once. A variable of an exporter that isn't asked for is nobody's business here.
 2. What can fail is built before a thread is started or a port is opened: nothing half-built stays behind.
-3. The exporters themselves are the official ones, imported when they are named. What they don't tell
-   (`Watched`), or do wrongly when several ask at once (`_page_reader`), is put right here.
-4. Nothing waits longer than it was told to, whatever the network does, and no exporter waits for another.
+3. The exporters themselves are the official ones, imported when they are named.
 """
 
 from __future__ import annotations
@@ -17,30 +15,17 @@ import inspect
 import logging
 import math
 import re
-import threading
-import time
-from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.metrics.export import (
-    ConsoleMetricExporter,
-    MetricExporter,
-    MetricExportResult,
-    MetricReader,
-    MetricsData,
-    PeriodicExportingMetricReader,
-)
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
+from agent_otel._readers import Page, Readers, Watched, page_reader
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from wsgiref.simple_server import WSGIServer
-
-    from opentelemetry.sdk.metrics import MeterProvider
+    from collections.abc import Iterable, Mapping, Sequence
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -69,235 +54,13 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     f"{_OTLP}COMPRESSION": _COMPRESSIONS,
     f"{_OTLP}METRICS_COMPRESSION": _COMPRESSIONS,
 }
-_MODULES: Final = {
+# The module of each protocol, and the extra that brings it.
+_PROTOCOLS: Final = {
     "http/protobuf": ("opentelemetry.exporter.otlp.proto.http.metric_exporter", "otlp"),
     "grpc": ("opentelemetry.exporter.otlp.proto.grpc.metric_exporter", "grpc"),
-    "prometheus": ("opentelemetry.exporter.prometheus", "prometheus"),
 }
 # What an export imports when it first needs it. A fork in that moment would leave the child with a locked import.
 _LATE: Final = ("encodings.idna", "netrc")
-
-
-class Watched(MetricExporter):
-    """An exporter that remembers how its last export went, which the SDK's own `force_flush` doesn't tell.
-
-    Args:
-        make: Builds the real one; called again in a forked child, which must not share its parent's connection.
-    """
-
-    def __init__(self, make: Callable[[], MetricExporter]) -> None:
-        """Build the exporter and take over its preferences."""
-        self.exporter = make()
-        super().__init__(
-            preferred_temporality=self.exporter._preferred_temporality,  # noqa: SLF001 -- as the SDK's readers do
-            preferred_aggregation=self.exporter._preferred_aggregation,  # noqa: SLF001
-        )
-        self._make = make
-        self._is_stale = False
-        self._is_busy = False
-        self._left_out: str | None = None
-        self.last: MetricExportResult | None = None
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the last export went well; nothing to export is well."""
-        return not self._is_busy and self.last in {None, MetricExportResult.SUCCESS}
-
-    def inherit(self, scope_name: str) -> None:
-        """Go on in a forked child: leave one scope out, and open a connection of its own.
-
-        Args:
-            scope_name: The instrumentation scope that the child exports elsewhere.
-        """
-        self._left_out, self._is_stale, self._is_busy = scope_name, True, False
-
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
-        """Export and remember the result.
-
-        Args:
-            metrics_data: What was collected.
-            timeout_millis: How long it may take.
-            **kwargs: Passed on.
-        """
-        data = metrics_data if self._left_out is None else _without(metrics_data, self._left_out)
-        if not data.resource_metrics:
-            self.last = MetricExportResult.SUCCESS
-            return self.last
-        if self._is_stale:
-            self.exporter, self._is_stale = self._make(), False
-        self.last, self._is_busy = MetricExportResult.FAILURE, True
-        try:
-            self.last = self.exporter.export(data, timeout_millis=timeout_millis, **kwargs)
-        finally:
-            self._is_busy = False
-        return self.last
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Flush the exporter.
-
-        Args:
-            timeout_millis: How long it may take.
-        """
-        return self._is_stale or self.exporter.force_flush(timeout_millis=timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Shut the exporter down.
-
-        Args:
-            timeout_millis: How long it may take.
-            **kwargs: The SDK's reader gives its milliseconds as `timeout`, which the exporters overlook.
-        """
-        if not self._is_stale:
-            self.exporter.shutdown(timeout_millis=max(0.0, kwargs.pop("timeout", timeout_millis)), **kwargs)
-
-
-def _without(data: MetricsData, scope_name: str) -> MetricsData:
-    """The data without one instrumentation scope."""
-    kept = []
-    for resource in data.resource_metrics:
-        scopes = [scope for scope in resource.scope_metrics if scope.scope.name != scope_name]
-        if scopes:
-            kept.append(
-                type(resource)(
-                    resource=resource.resource, scope_metrics=scopes, schema_url=resource.schema_url
-                )
-            )
-    return MetricsData(resource_metrics=kept)
-
-
-@dataclass
-class Page:
-    """The server of the Prometheus page.
-
-    Args:
-        server: It.
-        thread: Where it runs.
-    """
-
-    server: WSGIServer
-    thread: threading.Thread
-
-    def close(self) -> None:
-        """Stop serving and give the port back."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(timeout=1)
-
-    def inherit(self) -> None:
-        """Give the port back in a forked child, which has no thread that serves it."""
-        self.server.socket.close()
-
-
-@dataclass
-class Readers:
-    """What `configure()` built to let metrics leave.
-
-    Args:
-        readers: All readers, for the provider.
-        pushing: Those that push, with their exporter.
-        pages: The Prometheus pages.
-        brought: Pushing readers that the program brought; how their exports went can't be seen.
-    """
-
-    readers: list[MetricReader] = field(default_factory=list)
-    pushing: list[tuple[PeriodicExportingMetricReader, Watched]] = field(default_factory=list)
-    pages: list[Page] = field(default_factory=list)
-    brought: list[PeriodicExportingMetricReader] = field(default_factory=list)
-
-    def flush(self, seconds: float) -> bool:
-        """Push what there is, all exporters at once, and say whether each delivered in time.
-
-        Args:
-            seconds: How long it may take.
-        """
-        pushing = [*(reader for reader, _ in self.pushing), *self.brought]
-        for _, watched in self.pushing:
-            watched.last = None
-        ended = within(
-            seconds, *(partial(reader.force_flush, timeout_millis=seconds * 1000) for reader in pushing)
-        )
-        return ended and all(watched.delivered for _, watched in self.pushing)
-
-    def shut_down(self, provider: MeterProvider, seconds: float, *, close_pages: bool) -> bool:
-        """Collect and push a last time, then close everything.
-
-        Args:
-            provider: Whose readers these are.
-            seconds: How long it may take.
-            close_pages: Whether to give the ports back; a process that exits needn't.
-
-        Returns:
-            Whether everything was delivered and closed in time.
-        """
-        deadline = time.monotonic() + seconds
-        # The SDK shuts one reader down after the other: a dead collector would take all the time there is.
-        flushed = len(self.pushing) + len(self.brought) < 2 or self.flush(seconds / 2)  # noqa: PLR2004
-        for _, watched in self.pushing:
-            watched.last = None
-        started = time.monotonic()
-        left = max(0.0, deadline - started)
-        # Less than is left, so that the SDK itself gives up first and closes its exporters.
-        closing = [partial(provider.shutdown, timeout_millis=left * 900)]
-        ended = within(left, *closing, *(page.close for page in self.pages if close_pages))
-        # The SDK says nothing when its last collection didn't end; but then it took all its time.
-        was_quick = time.monotonic() - started < left * 0.85
-        seen = all(
-            watched.delivered and (was_quick or watched.last is not None) for _, watched in self.pushing
-        )
-        return flushed and ended and seen
-
-    def inherit(self, scope_name: str) -> None:
-        """Go on in a forked child: everything but one scope, which the child exports elsewhere.
-
-        Args:
-            scope_name: That instrumentation scope.
-        """
-        for page in self.pages:
-            page.inherit()
-        self.pages = []
-        for reader, watched in self.pushing:
-            watched.inherit(scope_name)
-            # The parent may have been exporting when it forked; the child's copy of that lock stays locked.
-            reader._export_lock = threading.Lock()  # noqa: SLF001
-
-
-def within(seconds: float, *actions: Callable[[], object]) -> bool:
-    """Whether all actions, side by side, ended in time and without an error; no longer is waited for.
-
-    Args:
-        seconds: How long they may take together.
-        *actions: What to do.
-    """
-    deadline = time.monotonic() + seconds
-    outcome: list[bool] = []
-
-    def act(action: Callable[[], object]) -> None:
-        try:
-            action()
-            outcome.append(True)
-        except Exception as error:  # noqa: BLE001 -- reported, and told by the result
-            _logger.warning("agent_otel could not flush or shut down: %s", error)
-
-    workers = [
-        threading.Thread(target=act, args=(each,), name="agent_otel-flush", daemon=True) for each in actions
-    ]
-    for worker in workers:
-        _start(worker)
-    for worker in workers:
-        if worker.ident is not None:
-            worker.join(max(0.0, deadline - time.monotonic()))
-    return len(outcome) == len(actions)
-
-
-def _start(worker: threading.Thread) -> None:
-    try:
-        worker.start()
-    except (
-        RuntimeError
-    ):  # Python 3.12 starts no thread any more when it runs atexit; the SDK's own bounds hold
-        worker.run()
 
 
 def chosen(environ: Mapping[str, str], given: Iterable[str] | str | None = None) -> tuple[str, ...]:
@@ -312,7 +75,7 @@ def chosen(environ: Mapping[str, str], given: Iterable[str] | str | None = None)
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip() not in {"", "none"}))
 
 
-def mistakes(names: Iterable[str], environ: Mapping[str, str], label: str = EXPORTER) -> list[str]:
+def mistakes(names: Sequence[str], environ: Mapping[str, str], label: str = EXPORTER) -> list[str]:
     """What is wrong with the exporters and their variables, each with its remedy.
 
     Args:
@@ -320,21 +83,57 @@ def mistakes(names: Iterable[str], environ: Mapping[str, str], label: str = EXPO
         environ: The environment.
         label: Where the names come from.
     """
-    asked = tuple(names)
-    found = [problem for name in asked for problem in _exporter_mistakes(name, environ, label)]
+    found = [problem for name in names for problem in _exporter_mistakes(name, environ, label)]
     found += _choice_mistakes({_FILTER: _EXEMPLARS}, environ)
-    if any(name != "prometheus" for name in asked):
+    if any(name != "prometheus" for name in names):
         found += _number_mistakes(_INTERVALS, "milliseconds", environ)
-    if any(name.startswith("otlp") for name in asked):
-        is_target = _is_target if protocol_of(environ)[1] == "grpc" or "otlp_proto_grpc" in asked else _is_url
+    if any(name.startswith("otlp") for name in names):
         found += _choice_mistakes(_CHOICES, environ)
         found += _number_mistakes(_TIMEOUTS, "seconds", environ)
-        found += [
-            f"{variable}={_shown(environ[variable])}: use a URL, such as http://localhost:4318"
-            for variable in _URLS
-            if environ.get(variable, "").strip() and not is_target(environ[variable].strip())
-        ]
+        found += _url_mistakes(
+            environ, is_grpc=protocol_of(environ)[1] == "grpc" or "otlp_proto_grpc" in names
+        )
     return found
+
+
+def _exporter_mistakes(name: str, environ: Mapping[str, str], label: str) -> list[str]:
+    if name == "otlp":
+        variable, protocol = protocol_of(environ)
+        if protocol not in _PROTOCOLS:
+            return [f"{variable}={protocol!r}: use http/protobuf or grpc"]
+        return _missing(f"{label}=otlp with {protocol}", *_PROTOCOLS[protocol])
+    if name == "prometheus":
+        return _port_mistakes(environ) + _page_mistakes(f"{label}=prometheus")
+    if name in {point.name for point in entry_points(group=_GROUP)}:
+        return []
+    return [f"{label}: unknown exporter {name!r}: use otlp, prometheus, console or none"]
+
+
+def _missing(what: str, module: str, extra: str) -> list[str]:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return [f"{what} needs its extra: pip install 'agent-otel[{extra}]'"]
+    return []
+
+
+def _page_mistakes(what: str) -> list[str]:
+    module = "opentelemetry.exporter.prometheus"
+    if missing := _missing(what, module, "prometheus"):
+        return missing
+    reader = importlib.import_module(module).PrometheusMetricReader
+    if "scope_info_enabled" in inspect.signature(reader).parameters:
+        return []
+    remedy = "pip install 'agent-otel[prometheus]'"
+    return [
+        f"{what} needs opentelemetry-exporter-prometheus 0.64b0 or newer, which keeps labels apart: {remedy}"
+    ]
+
+
+def _port_mistakes(environ: Mapping[str, str]) -> list[str]:
+    port = environ.get(_PORT, "").strip() or str(DEFAULT_PORT)
+    is_port = port.isdecimal() and int(port) < 65536  # noqa: PLR2004 -- there are no more ports
+    return [] if is_port else [f"{_PORT}={port!r}: use a port from 0 to 65535"]
 
 
 def _choice_mistakes(variables: Mapping[str, tuple[str, ...]], environ: Mapping[str, str]) -> list[str]:
@@ -353,39 +152,6 @@ def _number_mistakes(variables: Iterable[str], unit: str, environ: Mapping[str, 
     ]
 
 
-def _exporter_mistakes(name: str, environ: Mapping[str, str], label: str) -> list[str]:
-    if name == "otlp":
-        variable, protocol = protocol_of(environ)
-        if protocol not in _MODULES or protocol == "prometheus":
-            return [f"{variable}={protocol!r}: use http/protobuf or grpc"]
-        return _missing(f"{label}=otlp with {protocol}", protocol)
-    if name == "prometheus":
-        port = environ.get(_PORT, "").strip() or str(DEFAULT_PORT)
-        is_port = port.isdecimal() and int(port) < 65536  # noqa: PLR2004 -- there are no more ports
-        wrong = [] if is_port else [f"{_PORT}={port!r}: use a port from 0 to 65535"]
-        return wrong + _missing(f"{label}=prometheus", "prometheus")
-    if name in {point.name for point in entry_points(group=_GROUP)}:
-        return []
-    return [f"{label}: unknown exporter {name!r}: use otlp, prometheus, console or none"]
-
-
-def _missing(what: str, name: str) -> list[str]:
-    path, extra = _MODULES[name]
-    remedy = f"pip install 'agent-otel[{extra}]'"
-    try:
-        module = importlib.import_module(path)
-    except ImportError:
-        return [f"{what} needs its extra: {remedy}"]
-    if (
-        name == "prometheus"
-        and "scope_info_enabled" not in inspect.signature(module.PrometheusMetricReader).parameters
-    ):
-        return [
-            f"{what} needs opentelemetry-exporter-prometheus 0.64b0 or newer, which keeps labels apart: {remedy}"
-        ]
-    return []
-
-
 def _is_positive(text: str) -> bool:
     try:
         return 0 < float(text) < math.inf
@@ -393,14 +159,19 @@ def _is_positive(text: str) -> bool:
         return False
 
 
+def _url_mistakes(environ: Mapping[str, str], *, is_grpc: bool) -> list[str]:
+    is_right = _is_target if is_grpc else _is_url
+    return [
+        f"{variable}={_shown(environ[variable])}: use a URL, such as http://localhost:4318"
+        for variable in _URLS
+        if environ.get(variable, "").strip() and not is_right(environ[variable].strip())
+    ]
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and (parts.port is None or parts.port > 0)
-        )
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
@@ -427,7 +198,7 @@ def protocol_of(environ: Mapping[str, str]) -> tuple[str, str]:
     return f"{_OTLP}PROTOCOL", "http/protobuf"
 
 
-def build(names: Iterable[str], environ: Mapping[str, str]) -> Readers:
+def build(names: Sequence[str], environ: Mapping[str, str]) -> Readers:
     """Build a reader for each exporter.
 
     Args:
@@ -437,18 +208,14 @@ def build(names: Iterable[str], environ: Mapping[str, str]) -> Readers:
     Raises:
         ConfigurationError: An exporter refuses its variables, or the port of the Prometheus page is taken.
     """
-    asked = tuple(names)
     built = Readers()
-    made = [_made(name, environ) for name in asked if name != "prometheus"]
-    if "prometheus" in asked:
-        _add_prometheus(built, environ)
-    for exporter in made:
-        if isinstance(exporter, Watched):
-            reader = PeriodicExportingMetricReader(exporter)
-            built.pushing.append((reader, exporter))
-            built.readers.append(reader)
-        else:
-            built.readers.append(exporter)
+    made = [_made(name, environ) for name in names if name != "prometheus"]
+    if "prometheus" in names:
+        _add_page(built, environ)
+    built.watched = [each for each in made if isinstance(each, Watched)]
+    built.readers += [
+        PeriodicExportingMetricReader(each) if isinstance(each, Watched) else each for each in made
+    ]
     return built
 
 
@@ -465,19 +232,17 @@ def _made(name: str, environ: Mapping[str, str]) -> Watched | MetricReader:
 def _kind(name: str, environ: Mapping[str, str]) -> Any:
     for module in _LATE:
         importlib.import_module(module)
-    if name == "console":
-        return ConsoleMetricExporter
     if name == "otlp":
-        return importlib.import_module(_MODULES[protocol_of(environ)[1]][0]).OTLPMetricExporter
+        return importlib.import_module(_PROTOCOLS[protocol_of(environ)[1]][0]).OTLPMetricExporter
     return next(point for point in entry_points(group=_GROUP) if point.name == name).load()
 
 
-def _add_prometheus(built: Readers, environ: Mapping[str, str]) -> None:
+def _add_page(built: Readers, environ: Mapping[str, str]) -> None:
     from prometheus_client import start_http_server  # noqa: PLC0415 -- an extra
 
     host = environ.get(_HOST, "").strip() or DEFAULT_HOST
     port = int(environ.get(_PORT, "").strip() or DEFAULT_PORT)
-    reader, registry = _page_reader()
+    reader, registry = page_reader()
     try:
         page = Page(*start_http_server(port, host, registry))
     except OSError as error:
@@ -488,45 +253,3 @@ def _add_prometheus(built: Readers, environ: Mapping[str, str]) -> None:
     _logger.info("agent_otel serves the Prometheus page on %s:%d", *page.server.server_address[:2])
     built.readers.append(reader)
     built.pages.append(page)
-
-
-def _page_reader() -> tuple[MetricReader, Any]:
-    """A Prometheus reader, and a registry of its own: on the process-wide one a second reader doubles every sample."""
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 -- an extra
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 -- an extra
-
-    one_at_a_time = threading.Lock()
-
-    class Registry(CollectorRegistry):
-        def collect(self) -> Any:
-            # Two scrapes at once would collect twice, and the first would show both.
-            with one_at_a_time:
-                return iter(list(super().collect()))
-
-    class PageReader(PrometheusMetricReader):
-        def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 -- nothing to wait for
-            # The SDK's collects for nobody: the next scrape would show every sample twice.
-            return True
-
-    registry = Registry(auto_describe=False)
-    return PageReader(scope_info_enabled=False, registry=registry), registry
-
-
-def is_page(reader: object) -> bool:
-    """Whether a reader serves a Prometheus page.
-
-    Args:
-        reader: Any reader.
-    """
-    return any(kind.__name__ == "PrometheusMetricReader" for kind in type(reader).__mro__)
-
-
-def counts_cumulatively(reader: object) -> bool:
-    """Whether a reader counts cumulatively; true when it can't be told.
-
-    Args:
-        reader: Any reader.
-    """
-    temporality: Mapping[type, Any] = getattr(reader, "_instrument_class_temporality", {})
-    counters = [value.name for kind, value in temporality.items() if kind.__name__.strip("_") == "Counter"]
-    return counters in ([], ["CUMULATIVE"])

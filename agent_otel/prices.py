@@ -1,7 +1,7 @@
 """List prices of models: the team's own table first, then genai-prices if it is installed (extra `prices`).
 
-A price is looked up once for each provider and model, when the first call of that model is folded, never on
-the hot path and never over the network. A model without a price has no series and makes its run's cost unknown.
+A price is looked up once for each provider and model, when the first call of that model is folded, never over the
+network. A model without a price has no series and makes its run's cost unknown.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ _logger: Final = logging.getLogger(__name__)
 
 _NONE: Final[Mapping[str, float]] = MappingProxyType({})
 _MILLION: Final = 1_000_000
+_GENAI_PRICES_NAMES: Final = {
+    "input": "input_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "output": "output_mtok",
+}
 _GENAI_PRICES_IDS: Final = {
     "gcp.gemini": "google",
     "gcp.gen_ai": "google",
@@ -40,8 +46,9 @@ class Prices:
     """
 
     def __init__(self, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-        """Start with nothing looked up."""
+        """Load genai-prices now, if it is there: later it would stall whoever measures the first call of a model."""
         self._table = table
+        self._snapshot = _genai_prices()
         self._found: dict[tuple[str | None, str | None], Mapping[str, float]] = {}
 
     def of(self, provider: str | None, model: str | None) -> Mapping[str, float]:
@@ -60,7 +67,7 @@ class Prices:
         if provider is None or model is None or catalog.OTHER in {provider, model}:
             return _NONE
         own = self._table.get(provider, {}).get(model)
-        millions = dict(own) if own is not None else _from_genai_prices(provider, model)
+        millions = dict(own) if own is not None else self._listed(provider, model)
         if not millions:
             _logger.info(
                 "agent_otel: no price known for model %s of %s: its cost stays unknown", model, provider
@@ -69,27 +76,27 @@ class Prices:
             millions.setdefault("reasoning", millions["output"])
         return {token_type: usd / _MILLION for token_type, usd in millions.items()}
 
+    def _listed(self, provider: str, model: str) -> dict[str, float]:
+        if self._snapshot is None:
+            return {}
+        from datetime import datetime, timezone  # noqa: PLC0415 -- loaded by genai-prices already
 
-def _from_genai_prices(provider: str, model: str) -> dict[str, float]:
-    try:
-        from datetime import datetime, timezone  # noqa: PLC0415 -- with the extra
+        try:
+            ours = _GENAI_PRICES_IDS.get(provider, provider)
+            _, info = self._snapshot.find_provider_model(model, None, ours, None)
+            prices = info.get_prices(datetime.now(timezone.utc))
+            named = {kind: getattr(prices, name) for kind, name in _GENAI_PRICES_NAMES.items()}
+            # A tiered price has the price of an ordinary prompt as its base.
+            base = {kind: getattr(usd, "base", usd) for kind, usd in named.items()}
+            return {kind: float(usd) for kind, usd in base.items() if usd is not None}
+        except Exception:  # noqa: BLE001 -- unknown models raise, and a price must never break a collection
+            return {}
 
-        from genai_prices import data_snapshot  # noqa: PLC0415 -- an extra, loaded when a price is asked for
-    except ImportError:
-        return {}
+
+def _genai_prices() -> Any:
     try:
-        _, info = data_snapshot.get_snapshot().find_provider_model(
-            model, None, _GENAI_PRICES_IDS.get(provider, provider), None
-        )
-        prices = info.get_prices(datetime.now(timezone.utc))
-        named = {
-            "input": prices.input_mtok,
-            "cache_read": prices.cache_read_mtok,
-            "cache_write": prices.cache_write_mtok,
-            "output": prices.output_mtok,
-        }
-        # A tiered price has the price of an ordinary prompt as its base.
-        base: dict[str, Any] = {kind: getattr(usd, "base", usd) for kind, usd in named.items()}
-        return {kind: float(usd) for kind, usd in base.items() if usd is not None}
-    except Exception:  # noqa: BLE001 -- unknown models raise, and a price must never break a collection
-        return {}
+        from genai_prices import data_snapshot  # noqa: PLC0415 -- an extra, loaded when there is something to price
+
+        return data_snapshot.get_snapshot()
+    except Exception:  # noqa: BLE001 -- it isn't installed, or it is broken: either way there is no price
+        return None

@@ -18,10 +18,11 @@ from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricExportResult,
     MetricsData,
+    ResourceMetrics,
 )
 from opentelemetry.sdk.resources import Resource
 
-from agent_otel import AgentMetrics, catalog, exporters, views
+from agent_otel import AgentMetrics, _readers, catalog, exporters, views
 from agent_otel.testing import FakeClock
 from tests import receivers as at
 
@@ -181,19 +182,15 @@ class Scripted(MetricExporter):
         self.calls.append(("shutdown", timeout_millis, kwargs))
 
 
-class FakeResource(SimpleNamespace):
-    pass
-
-
 def data_of(*scopes):
     found = [SimpleNamespace(scope=SimpleNamespace(name=name)) for name in scopes]
-    return MetricsData(resource_metrics=[FakeResource(resource=None, scope_metrics=found, schema_url="")])
+    return MetricsData(resource_metrics=[ResourceMetrics(resource=None, scope_metrics=found, schema_url="")])
 
 
 def test_an_exporter_is_watched_for_what_became_of_its_last_export():
     good, bad = MetricExportResult.SUCCESS, MetricExportResult.FAILURE
     scripted = Scripted(good, bad, OSError("no route"))
-    watched = exporters.Watched(lambda: scripted)
+    watched = _readers.Watched(lambda: scripted)
     seen = [watched.delivered]
     for _ in range(2):
         watched.export(data_of("agent_otel"))
@@ -207,7 +204,7 @@ def test_an_exporter_is_watched_for_what_became_of_its_last_export():
 
 def test_the_time_that_the_sdk_leaves_an_exporter_to_end_reaches_it():
     scripted = Scripted()
-    watched = exporters.Watched(lambda: scripted)
+    watched = _readers.Watched(lambda: scripted)
     watched.force_flush(timeout_millis=5)
     watched.shutdown(timeout=7)
     watched.shutdown(timeout=-7)
@@ -222,7 +219,7 @@ def test_an_inherited_exporter_leaves_one_scope_out_and_opens_a_connection_of_it
         made.append(Scripted(MetricExportResult.SUCCESS))
         return made[-1]
 
-    watched = exporters.Watched(make)
+    watched = _readers.Watched(make)
     watched.inherit("agent_otel")
     watched.force_flush()
     watched.export(data_of("agent_otel"))
@@ -240,10 +237,10 @@ def test_actions_run_side_by_side_and_a_slow_or_failing_one_is_told(caplog):
     def fail():
         raise OSError("no route")
 
-    assert exporters.within(60, list, dict) is True
-    assert exporters.within(60) is True
-    assert exporters.within(60, list, fail) is False
-    assert exporters.within(0.01, list, never.wait) is False
+    assert _readers.within(60, list, dict) is True
+    assert _readers.within(60) is True
+    assert _readers.within(60, list, fail) is False
+    assert _readers.within(0.01, list, never.wait) is False
     assert caplog.messages == ["agent_otel could not flush or shut down: no route"]
     never.set()
 
@@ -255,7 +252,7 @@ def test_where_no_thread_can_be_started_any_more_the_action_runs_at_once(monkeyp
     done = []
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
-    assert exporters.within(60, lambda: done.append(1)) is True
+    assert _readers.within(60, lambda: done.append(1)) is True
     assert done == [1]
 
 
@@ -271,19 +268,20 @@ def test_where_no_thread_can_be_started_any_more_the_action_runs_at_once(monkeyp
     ],
 )
 def test_a_reader_counts_cumulatively_unless_its_counters_are_delta(reader, expected):
-    assert exporters.counts_cumulatively(reader) is expected
+    assert _readers.counts_cumulatively(reader) is expected
 
 
 def test_an_exporter_that_refuses_its_variables_is_a_configuration_error(monkeypatch):
     def refuse():
         raise ValueError("no such certificate")
 
-    monkeypatch.setattr(exporters, "ConsoleMetricExporter", refuse)
+    points = [SimpleNamespace(name="custom", load=lambda: refuse)]
+    monkeypatch.setattr(exporters, "entry_points", lambda group: points)
     with pytest.raises(exporters.ConfigurationError) as caught:
-        exporters.build(["console"], {})
+        exporters.build(["custom"], {})
 
     assert caught.value.mistakes == (
-        "OTEL_METRICS_EXPORTER=console: its exporter refuses its variables: no such certificate",
+        "OTEL_METRICS_EXPORTER=custom: its exporter refuses its variables: no such certificate",
     )
 
 
@@ -293,14 +291,14 @@ def test_an_exporter_that_another_package_declares_can_be_named(monkeypatch):
     monkeypatch.setattr(exporters, "entry_points", lambda group: points)
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
     built = exporters.build(["custom", "memory"], {})
-    built.pushing[0][0].shutdown()
+    built.readers[0].shutdown()
 
     assert exporters.mistakes(["custom", "memory"], {}) == []
     assert [type(reader).__name__ for reader in built.readers] == [
         "PeriodicExportingMetricReader",
         "InMemoryMetricReader",
     ]
-    assert type(built.pushing[0][1].exporter) is Scripted
+    assert type(built.watched[0].exporter) is Scripted
 
 
 def test_metrics_arrive_over_http_as_protobuf():
@@ -395,7 +393,7 @@ def test_exponential_histograms_go_to_otlp_while_the_page_keeps_the_classic_ones
 
 def small_page():
     """A page as configure() builds it: one run that ended and one in flight, on a clock that stands still."""
-    reader, registry = exporters._page_reader()
+    reader, registry = _readers.page_reader()
     resource = Resource({"service.name": "shop", "service.version": "1.2"})
     provider = MeterProvider([reader], resource=resource, views=views(), shutdown_on_exit=False)
     clock = FakeClock()

@@ -447,12 +447,12 @@ def test_a_fork_in_the_middle_of_an_export_hurts_neither_parent_nor_child():
             + f"""
 import threading, time
 from opentelemetry import metrics
-from agent_otel import provider
+from agent_otel import _pipeline
 agent_otel.configure(); work(runs=5)
 counter = metrics.get_meter("app").create_counter("app.calls")
 counter.add(7)
 threading.Thread(target=agent_otel.flush, args=(60,), daemon=True).start()
-((_, watched),) = provider._here.pipeline.exporting.pushing
+(watched,) = _pipeline.here.pipeline.exporting.watched
 while not watched._is_busy:
     pass
 def child():
@@ -530,10 +530,10 @@ def test_a_child_that_cant_build_what_its_parent_has_runs_on_without_metrics():
     done = at.run(
         FORKING
         + """
-from agent_otel import provider
+from agent_otel import _pipeline
 agent_otel.configure(exporter="console")
 def child():
-    provider.Pipeline = None
+    _pipeline.Pipeline = None
     work()
     print("ran", agent_otel.shutdown(1), flush=True)
 fork(child)
@@ -551,10 +551,10 @@ def test_a_fork_that_goes_wrong_is_logged_and_the_child_runs_on():
     done = at.run(
         FORKING
         + """
-from agent_otel import provider
+from agent_otel import _pipeline
 agent_otel.configure(exporter="console")
 def refuse(scope_name): raise RuntimeError("not today")
-provider._here.pipeline.exporting.inherit = refuse
+_pipeline.here.pipeline.exporting.inherit = refuse
 fork(lambda: print("ran", flush=True))
 os._exit(0)
 """

@@ -526,8 +526,8 @@ def test_an_unknown_variable_that_resembles_none_is_told_with_those_there_are():
 
 
 def test_a_secret_in_the_environment_is_in_no_text_of_the_plan(variables):
-    from agent_otel import provider
+    from agent_otel import _plan
 
     variables(OTEL_EXPORTER_OTLP_HEADERS="authorization=secret", OTEL_METRICS_EXPORTER="none")
 
-    assert "secret" not in repr(provider._plan({}))
+    assert "secret" not in repr(_plan.read({}, is_first=True))
