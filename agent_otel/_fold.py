@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agent_otel import catalog
+from agent_otel._counts import Counts, checked, disjoint, whole
 from agent_otel._policy import plain
 
 if TYPE_CHECKING:
@@ -40,16 +40,6 @@ if TYPE_CHECKING:
     Sample = tuple[float, Context | None]
 
 _logger: Final = logging.getLogger(__name__)
-
-
-class Counts(NamedTuple):
-    """Token counts that were checked: inclusive, whole and consistent; None is unknown."""
-
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    reasoning: int | None = None
 
 
 class MeasuredRun(Protocol):
@@ -331,14 +321,10 @@ class Fold:
         """The usage with exact, plausible counts; all absent when there is none or it contradicts itself."""
         if usage is None:
             return Counts()
-        counts = Counts(*(None if count is None else whole(count) for count in usage))
-        unusable = any(
-            given is not None and count is None for given, count in zip(usage, counts, strict=True)
-        )
-        if unusable or _parts_exceed_whole(counts):
+        counts = checked(usage)
+        if counts is None:
             self._policy.drop_measurement("token usage")
-            return Counts()
-        return counts
+        return counts or Counts()
 
     def _tokens(
         self, tally: Tally, labels: Labels, usage: Counts, is_inference: bool, ended_well: bool
@@ -393,53 +379,3 @@ class Fold:
             self._samples[metric, labels].append((float(value), context))
         else:
             self._policy.drop_measurement(metric.name)
-
-
-def whole(count: object) -> int | None:
-    """The count as an exact `int`, or None when it is no plausible whole number.
-
-    Args:
-        count: An int, an integral float or a numpy integer is accepted; a bool, text, a negative number, NaN and
-            anything above `catalog.MAX_COUNT` is not.
-    """
-    try:
-        number = _index(count)
-    except Exception:  # noqa: BLE001 -- a value's own code may raise anything, and no value may raise here
-        return None
-    return number if 0 <= number <= catalog.MAX_COUNT else None
-
-
-def _index(count: Any) -> int:
-    if isinstance(count, bool):
-        raise TypeError
-    if isinstance(count, float) and not count.is_integer():
-        raise ValueError
-    return int(count) if isinstance(count, float) else int(operator.index(count))
-
-
-def _parts_exceed_whole(usage: Counts) -> bool:
-    return any(whole is not None and sum(parts) > whole for whole, parts in _sides(usage))
-
-
-def _sides(usage: Counts) -> tuple[tuple[int | None, tuple[int, ...]], ...]:
-    return (
-        (usage.input, (usage.cache_read or 0, usage.cache_write or 0)),
-        (usage.output, (usage.reasoning or 0,)),
-    )
-
-
-def disjoint(usage: Counts) -> dict[str, int]:
-    """The token types that add up to the bill; what isn't known is left out.
-
-    Args:
-        usage: Inclusive, checked counts.
-    """
-    (input_tokens, cached), (output_tokens, reasoning) = _sides(usage)
-    parts = {
-        "input": None if input_tokens is None else input_tokens - sum(cached),
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-        "output": None if output_tokens is None else output_tokens - sum(reasoning),
-        "reasoning": usage.reasoning,
-    }
-    return {token_type: count for token_type, count in parts.items() if count is not None}
