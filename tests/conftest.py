@@ -5,8 +5,6 @@ Nothing here touches the global meter provider, the environment or the real time
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from agent_otel import AgentMetrics, Settings, catalog, views
 from agent_otel.testing import Captured, FakeClock
+from tests.optional import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,13 +132,4 @@ def require() -> Callable[[str, str], Any]:
     Where AGENT_OTEL_REQUIRE_TOOLS=1, as in CI, the test fails instead: nothing is skipped in silence there.
     """
 
-    def require(module: str, hint: str) -> Any:
-        try:
-            return importlib.import_module(module)
-        except ImportError as missing:
-            reason = f"{module} is missing ({missing}): {hint}"
-            if os.environ.get("AGENT_OTEL_REQUIRE_TOOLS") == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
-
-    return require
+    return need

@@ -6,10 +6,8 @@ import enum
 import errno
 import gc
 import http.client
-import importlib
 import json
 import multiprocessing
-import os
 import pickle
 import socket
 import ssl
@@ -17,12 +15,10 @@ import subprocess
 import sys
 import textwrap
 import urllib.error
-import warnings
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -30,33 +26,12 @@ from hypothesis import strategies as st
 
 from agent_otel import catalog, outcomes
 from agent_otel.outcomes import Outcomes, blame
+from tests.optional import need
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup
 
 ours = Outcomes()
-
-INSTALL = {  # where the distribution has another name than the package, or another one brings it
-    "agents": "openai-agents",
-    "google": "google-genai",
-    "grpc": "grpcio",
-    "langchain_core": "langgraph",
-    "pydantic_ai": "pydantic-ai-slim",
-}
-
-
-def need(name: str) -> Any:
-    """Import a library, or skip saying what to install; where every tool is required, fail instead."""
-    try:
-        with warnings.catch_warnings(), mock.patch.dict(os.environ, LITELLM_LOCAL_MODEL_COST_MAP="True"):
-            warnings.simplefilter("ignore")
-            return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        reason = f"{name} can't be imported ({error}): pip install {INSTALL.get(package, package)}"
-        if os.environ.get("AGENT_OTEL_REQUIRE_TOOLS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 def reply(status: int, body: Any = None, library: str = "httpx") -> Any:

@@ -1,6 +1,5 @@
 """150 real runs are replayed; what came out, by each way out, is compared with the record itself."""
 
-import importlib.util
 import math
 import os
 import signal
@@ -11,13 +10,13 @@ import urllib.request
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from agent_otel import catalog
 from tests.collector import Collector, free_port, why_not
+from tests.optional import do_without, need
 from tests.read_back import PAGE, from_console, from_otlp, from_page, percentile, selected, sums, totals
 from tests.recorded_runs import FILES, SAID, load
 
@@ -39,26 +38,6 @@ NOTHING_TO_TELL = {  # without a run in flight, a call without usage, a loss
 RECORDS = load()
 MODEL_CALLS = [(record, step) for record in RECORDS for step in record["steps"] if step["type"] == "llm"]
 TOOL_CALLS = [(record, step) for record in RECORDS for step in record["steps"] if step["type"] == "tool"]
-
-
-def require(module, install, *, since_sdk="0"):
-    """Skip without a module and say how to get it; fail where all are promised, if this SDK can have it."""
-    try:
-        found = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        sdk, since = (
-            [int(number) for number in release.split(".")[:2]]
-            for release in (version("opentelemetry-sdk"), since_sdk)
-        )
-        do_without(f"needs {module}: pip install {install}", can_be_had=sdk >= since)
-
-
-def do_without(missing, *, can_be_had=True):
-    if can_be_had and os.environ.get("AGENT_OTEL_REQUIRE_TOOLS") == "1":
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 # The ways out.
@@ -110,7 +89,7 @@ def served(program):
 
 
 def by_page(program, accept, request):
-    require("opentelemetry.exporter.prometheus", "'agent-otel[prometheus]'", since_sdk="1.43")
+    need("opentelemetry.exporter.prometheus", "pip install 'agent-otel[prometheus]'")
     from prometheus_client import parser
     from prometheus_client.openmetrics import parser as strict_parser
 
@@ -145,8 +124,8 @@ def ended(program, **variables):
 
 def by_otlp(program, protocol, temporality, request):
     module, extra = {"http/protobuf": ("http", "otlp"), "grpc": ("grpc", "grpc")}[protocol]
-    require(f"opentelemetry.exporter.otlp.proto.{module}", f"'agent-otel[{extra}]'")
-    require("rotel", "rotel")
+    need(f"opentelemetry.exporter.otlp.proto.{module}", f"pip install 'agent-otel[{extra}]'")
+    need("rotel")
     if problem := why_not():
         do_without(f"rotel doesn't run, its wheel needs a Python with a shared library: {problem}")
     collector = request.getfixturevalue("collector")

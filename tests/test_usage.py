@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import math
-import os
 import warnings
 import weakref
 from collections import UserDict
@@ -22,27 +20,7 @@ from hypothesis import strategies as st
 
 from agent_otel import usage
 from agent_otel.usage import Usage, merge, read
-
-INSTALL = {  # where the distribution has another name than the package
-    "agents": "openai-agents",
-    "google": "google-genai",
-    "langchain_core": "langchain-core",
-    "pydantic_ai": "pydantic-ai-slim",
-}
-
-
-def need(name: str) -> Any:
-    """Import a library, or skip saying what to install; where every tool is required, fail instead."""
-    try:
-        with warnings.catch_warnings(), mock.patch.dict(os.environ, LITELLM_LOCAL_MODEL_COST_MAP="True"):
-            warnings.simplefilter("ignore")
-            return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        reason = f"{name} can't be imported ({error}): pip install {INSTALL.get(package, package)}"
-        if os.environ.get("AGENT_OTEL_REQUIRE_TOOLS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+from tests.optional import need
 
 
 def validate(path: str, body: Any) -> Any:
