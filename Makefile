@@ -21,10 +21,12 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## two simulated agents and their metrics, in this terminal
 	@$(VENV)/bin/agent-otel demo $(ARGS)
 
-test: $(VENV)/.dev  ## the tests, with branch coverage (ARGS="-k word" picks some, without coverage)
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov)
+test: $(VENV)/.dev  ## the tests (ARGS="-k word" picks some)
+	$(PY) -m pytest $(ARGS)
 
-check: lint types layers test test-ends  ## everything that must pass before a change lands
+check: ARGS := --cov
+check: lint types layers test  ## everything that must pass before a change lands; the tests with branch coverage
+	$(MAKE) test-ends ARGS=
 
 format: $(VENV)/.dev  ## rewrite the code as the formatter and the safe fixes of the linter want it
 	$(PY) -m ruff check --fix-only --quiet
@@ -47,6 +49,7 @@ generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog
 pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
 	$(PY) scripts/pictures.py
 
+coverage: ARGS := --cov
 coverage: test  ## the tests, then the lines they miss as pages in htmlcov/
 	$(PY) -m coverage html
 

@@ -39,10 +39,6 @@ class Instruments:
         for metric in metrics:
             self._instruments[metric] = _create(meter, metric, observe.get(metric))
 
-    def __contains__(self, metric: Metric) -> bool:
-        """Whether the metric has an instrument here."""
-        return metric in self._instruments
-
     def add(self, metric: Metric, attributes: Mapping[str, str], total: int) -> None:
         """Add a total to one series of a counter.
 

@@ -72,9 +72,7 @@ class Values:
         self.known: dict[str, str] = {value: value for value in (*attribute.values, *reserved, catalog.OTHER)}
 
     def admit(self, value: str) -> bool:
-        """Whether the value has a place; takes one if there is one left."""
-        if value in self.known:
-            return True
+        """Whether there is a place left for a new value, which it then takes."""
         if self.attribute.is_closed or len(self.known) > self.attribute.budget:
             return False
         self.known[value] = value

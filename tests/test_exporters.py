@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 
-from agent_otel import AgentMetrics, _readers, catalog, exporters, views
+from agent_otel import AgentMetrics, Settings, _readers, catalog, exporters, views
 from agent_otel.testing import FakeClock
 from tests import receivers as at
 
@@ -397,7 +397,8 @@ def small_page():
     resource = Resource({"service.name": "shop", "service.version": "1.2"})
     provider = MeterProvider([reader], resource=resource, views=views(), shutdown_on_exit=False)
     clock = FakeClock()
-    agents = AgentMetrics(provider, clock=clock)
+    prices = {"openai": {"gpt-5": {"input": 1.25, "cache_read": 0.125, "output": 10}}}
+    agents = AgentMetrics(provider, clock=clock, settings=Settings(prices=prices))
     with agents.run("support-bot", version="1.2") as run:
         with run.inference("gpt-5", provider="openai") as call:
             clock.advance(0.25)

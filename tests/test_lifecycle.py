@@ -247,7 +247,7 @@ socket.create_server(("127.0.0.1", {port})).close()
 
 # Forks a child that ends as the body says; `how` is the way that Python programs have of it.
 FORKING = """
-import os, sys, warnings
+import multiprocessing.util, os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking a process with threads, which is what is tested
 
 def fork(body):
@@ -258,7 +258,6 @@ def fork(body):
     assert os.waitpid(pid, 0)[1] == 0
 
 def spawn(body):
-    import multiprocessing
     process = multiprocessing.get_context("fork").Process(target=body)
     process.start()
     process.join()
