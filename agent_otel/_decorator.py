@@ -84,10 +84,23 @@ def _function(function: Callable[..., Any], begin: Callable[[], Operation]) -> C
         except BaseException as error:
             operation.end(error)
             raise
+        if inspect.iscoroutine(value):  # an async function behind a plain wrapper
+            return _awaited(value, operation)
         operation.end()
         return value
 
     return wrapper
+
+
+async def _awaited(coroutine: Any, operation: Operation) -> Any:
+    try:
+        value = await coroutine
+        operation.returned(value)
+    except BaseException as error:
+        operation.end(error)
+        raise
+    operation.end()
+    return value
 
 
 def _coroutine(function: Callable[..., Any], begin: Callable[[], Operation]) -> Callable[..., Any]:

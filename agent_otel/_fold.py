@@ -61,6 +61,9 @@ class MeasuredRun(Protocol):
     def parent(self) -> MeasuredRun | None:
         """The run that it is nested in."""
 
+    def folded(self) -> None:
+        """Let go of what only the fold of its end needed."""
+
 
 class Tally:
     """What the fold knows of one run: its labels and what it has done so far.
@@ -259,6 +262,7 @@ class Fold:
                 self._samples[metric, tally.base].append((value, context))
         if run.parent is not None:
             self.tally(run.parent).add(tally.tokens, tally.cost)
+        run.folded()
 
     def _steps(self, counted: Iterable[object]) -> int | None:
         """The steps that the run counted; None when it counted none, so that its model calls are its steps."""
@@ -313,9 +317,10 @@ class Fold:
             self._seconds(metric, (*labels, error), duration, context)
         if self._generation.first_chunk is not None and first_chunk is not None:
             self._seconds(self._generation.first_chunk, labels, first_chunk, context)
-        if operation in catalog.TOKEN_OPERATIONS:
-            ended_well = error is None or first_chunk is not None
-            self._tokens(tally, labels, self._checked(usage), is_inference, ended_well)
+        counts = self._checked(usage)
+        expected = operation in catalog.TOKEN_OPERATIONS and (error is None or first_chunk is not None)
+        if operation not in catalog.TOKENLESS_OPERATIONS:
+            self._tokens(tally, labels, counts, is_inference, expected)
 
     def _checked(self, usage: Usage | None) -> Counts:
         """The usage with exact, plausible counts; all absent when there is none or it contradicts itself."""
@@ -327,11 +332,11 @@ class Fold:
         return counts or Counts()
 
     def _tokens(
-        self, tally: Tally, labels: Labels, usage: Counts, is_inference: bool, ended_well: bool
+        self, tally: Tally, labels: Labels, usage: Counts, is_inference: bool, expected: bool
     ) -> None:
         place = (*tally.base, *labels[-2:])
         complete = usage.input is not None and (usage.output is not None or not is_inference)
-        missing = not complete and ended_well
+        missing = not complete and expected
         if missing:
             self._sums[catalog.USAGE_MISSING, place] += 1
         parts = disjoint(usage)

@@ -74,6 +74,11 @@ class Ledger:
                 self._instruments.add(catalog.DROPPED_ATTRIBUTES, attributes, 0)
             self._instruments.add(catalog.DROPPED_MEASUREMENTS, {}, 0)
 
+    def zero_live(self) -> None:
+        """Let the run counters of what is in flight start at 0, ahead of the first end; the lock is held."""
+        for run in self._recorder.live.copy().values():
+            self._fold.zero(self._fold.tally(run).base, "true" if run.nested else None)
+
     def take(self, count: int, lost: int) -> None:
         """Fold events and hand the groups to the instruments; the recorder's lock is held.
 
@@ -87,8 +92,6 @@ class Ledger:
             except IndexError:  # another thread's overflow took it
                 break
             self._fold_one(event)
-        for run in self._recorder.live.copy().values():
-            self._fold.zero(self._fold.tally(run).base, "true" if run.nested else None)
         if lost:
             self._policy.drop_measurement("the event buffer", lost)
         self._fold.flush(self._instruments)

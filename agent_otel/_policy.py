@@ -103,6 +103,10 @@ class Policy:
             for key, budget in team.attributes.items()
         )
         self._reserved = {catalog.AGENT_NAME: team.agents}
+        for key in team.attributes:
+            if settings.forbidden(key):
+                self.tell("forbidden", key)
+        self.problems = []
 
     def label(self, attribute: catalog.Attribute, value: object, times: int = 1) -> str | None:
         """The label for a value, or None when it is absent or was dropped.
@@ -246,7 +250,7 @@ class Policy:
             self.problems.append(message)
         if (reason, what) not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add((reason, what))
-            _logger.warning("agent_otel dropped %s (logged once)", message)
+            _logger.warning("agent_otel: %s (logged once)", message)
 
 
 def plain(value: object) -> str | None:

@@ -56,6 +56,9 @@ class Ledger(Protocol):
     outcomes: Outcomes
     strict: bool
 
+    def zero_live(self) -> None:
+        """Let the run counters of what is in flight start at 0; the lock is held."""
+
     def take(self, count: int, lost: int) -> None:
         """Fold so many events of the buffer; the lock is held."""
 
@@ -97,12 +100,15 @@ class Recorder:
         self.find_provider = find_provider
         self.is_bound = False
         self.is_settled = False
+        self.is_pending = False
         self.events: deque[tuple[Any, ...]] = deque(maxlen=0)
         self.live: dict[int, Any] = {}
         self.lock = threading.Lock()
         self._ledger: Ledger | None = None
         self._outcomes: Outcomes | None = None
         self._lost: dict[int, int] = {}
+        self._lost_told = 0
+        self._taker = 0
         _alive.add(self)
 
     def bind(self, ledger: Ledger) -> None:
@@ -114,6 +120,7 @@ class Recorder:
         self._ledger, self._outcomes = ledger, ledger.outcomes
         self.events = StrictBuffer(self, ledger) if ledger.strict else deque()
         self.is_bound = self.is_settled = True
+        self.is_pending = False
 
     def settle(self) -> None:
         """Keep nothing from now on, and look for no provider either."""
@@ -154,14 +161,27 @@ class Recorder:
                 self._lost[ident] = self._lost.get(ident, 0) + 1
 
     def drain(self) -> None:
-        """Fold every event that is in the buffer now; waits for a drain that is under way."""
+        """Fold every event that is in the buffer now; waits for a drain that is under way in another thread."""
+        if (
+            self._taker == threading.get_ident()
+        ):  # a finaliser or a signal handler, in the middle of the drain
+            return
         with self.lock:
+            if self._ledger is not None:
+                self._ledger.zero_live()
             self._take(len(self.events))
 
     def _take(self, count: int) -> None:
-        if self._ledger is not None:
-            lost, self._lost = self._lost, {}
-            self._ledger.take(count, sum(lost.values()))
+        if self._ledger is None:
+            return
+        # Each thread writes its own total and nobody resets it, so that no loss is told twice or not at all.
+        lost = sum(self._lost.copy().values())
+        self._taker = threading.get_ident()
+        try:
+            self._ledger.take(count, lost - self._lost_told)
+        finally:
+            self._taker = 0
+        self._lost_told = lost
 
     def tell(self, reason: str, what: str) -> None:
         """Log a wrong value that is no attribute and no measurement; strict mode raises.
@@ -200,7 +220,7 @@ class Recorder:
     def forget(self) -> None:
         """Begin anew in a forked child: another lock, no events; inherited runs are the parent's to end."""
         self.lock = threading.Lock()
-        self._lost = {}
+        self._lost, self._lost_told, self._taker = {}, 0, 0
         self.events.clear()
         if self._ledger is not None:
             self._ledger.forget()
@@ -249,7 +269,10 @@ def recording_context() -> Context | None:
         return None
     from opentelemetry.trace import get_current_span  # noqa: PLC0415 -- not loaded where nobody traces
 
-    return context if get_current_span(context).is_recording() else None
+    try:
+        return context if get_current_span(context).is_recording() else None
+    except Exception:  # noqa: BLE001 -- a span of somebody else must not raise into whoever measures
+        return None
 
 
 def keeps_nothing(provider: MeterProvider) -> bool:

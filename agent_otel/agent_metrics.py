@@ -218,6 +218,7 @@ class AgentMetrics:
     def begin_anew(self) -> None:
         """Forget the provider and everything buffered, in a forked child."""
         self.recorder = Recorder(self._find_provider)
+        self.recorder.is_pending = True
         self._binding = threading.Lock()
 
 

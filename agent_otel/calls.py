@@ -62,8 +62,11 @@ class Call:
 
     def __enter__(self) -> Self:
         """Begin the call."""
+        recorder = self._owner.recorder
+        if recorder.is_pending:
+            recorder.find_provider()
         if self._started is not None:
-            self._owner.recorder.tell("reuse", "a call that is under way")
+            recorder.tell("reuse", "a call that is under way")
         if self._within is None:
             self._run = self._owner.current_run()
         self._started = self._owner.clock()
@@ -87,7 +90,7 @@ class Call:
         self._failed = None
 
     def _named(self, error: BaseException) -> str | None:
-        if isinstance(error, GeneratorExit):
+        if issubclass(type(error), GeneratorExit):  # isinstance() would run the exception's own code
             return self._failed
         from agent_otel.outcomes import blame  # noqa: PLC0415 -- a library that only measures stays light
 

@@ -253,7 +253,10 @@ INFERENCE_OPERATIONS: Final = frozenset({"chat", "generate_content", "text_compl
 """Operations that are inference calls; every other client operation is not counted as one."""
 
 TOKEN_OPERATIONS: Final = INFERENCE_OPERATIONS | {"embeddings"}
-"""Operations from which token usage is expected; `fetch_response` must not report it, by the convention."""
+"""Operations from which token usage is expected; of any other, what is given is recorded."""
+
+TOKENLESS_OPERATIONS: Final = frozenset({"fetch_response"})
+"""Operations that must not report usage, by the convention: it was reported when the response was made."""
 
 # Attributes
 

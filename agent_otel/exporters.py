@@ -72,7 +72,9 @@ def chosen(environ: Mapping[str, str], given: Iterable[str] | str | None = None)
     """
     words = environ.get(EXPORTER, "").strip() or "otlp" if given is None else given
     names = words.split(",") if isinstance(words, str) else words
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip() not in {"", "none"}))
+    return tuple(
+        dict.fromkeys(name.strip().lower() for name in names if name.strip().lower() not in {"", "none"})
+    )
 
 
 def mistakes(names: Sequence[str], environ: Mapping[str, str], label: str = EXPORTER) -> list[str]:

@@ -43,6 +43,9 @@ def live_run() -> Run | None:
     run = _current.get()
     while run is not None and run.has_ended:
         run = run.outer
+    if run is not None:  # where runs overlap, ended ones would hang on to each other for ever
+        while run.outer is not None and run.outer.has_ended:
+            run.outer = run.outer.outer
     return run
 
 
@@ -174,7 +177,7 @@ class Run:
         if error is None and self._stopped is None and self._failed is None:
             return ("ok", "completed", None)
         outcomes = self.owner.recorder.outcomes
-        if isinstance(error, GeneratorExit) and self._failed is not None:
+        if issubclass(type(error), GeneratorExit) and self._failed is not None:
             error = None  # whoever leaves after a failure doesn't undo it
         if error is not None or self._failed is None:
             return outcomes.of_run(self._stopped, error)
@@ -305,7 +308,11 @@ class Run:
             name: `gen_ai.evaluation.name`, such as `task_solved`.
             label: `gen_ai.evaluation.score.label`, such as `pass`.
         """
-        self.owner.recorder.append((EVALUATION, self, None, None, name, label))
+        recorder = self.owner.recorder
+        if recorder.is_pending:
+            recorder.find_provider()
+            recorder = self.owner.recorder
+        recorder.append((EVALUATION, self, None, None, name, label))
 
     def bind(self, function: F) -> F:
         """The function, for another thread, with this run current there.
@@ -335,6 +342,10 @@ class Run:
             return context.copy().run(function, *args, **kwargs)
 
         return bound  # type: ignore[return-value]  # same signature
+
+    def folded(self) -> None:
+        """Let go of what only the fold of this run's end needed."""
+        self.parent = None
 
     def resumed(self) -> AbstractContextManager[object]:
         """Make the run current while a generator's body runs."""

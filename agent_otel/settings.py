@@ -161,7 +161,9 @@ def _text(raw: object) -> str:
 
 
 def _names(raw: object) -> tuple[str, ...]:
-    parts = raw.split(",") if isinstance(raw, str) else list(raw)  # type: ignore[call-overload]  # TypeError is told
+    if not isinstance(raw, (str, list, tuple, set, frozenset)):
+        raise ValueError("give names, separated by commas, or a list of them")  # noqa: TRY004 -- a setting's mistake
+    parts = raw.split(",") if isinstance(raw, str) else list(raw)
     return tuple(dict.fromkeys(_text(part) for part in parts if part != ""))
 
 

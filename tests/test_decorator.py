@@ -892,3 +892,31 @@ def test_a_decorated_function_can_be_copied(metrics):
     decorated = metrics.tool(plain)
 
     assert decorated is copy.deepcopy(decorated)
+
+
+def plainly(function):
+    """What many decorators are: a plain function around whatever there is."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(("fails", "error"), [(False, None), (True, "timeout")])
+def test_a_plain_wrapper_around_an_async_function_is_measured_until_it_is_awaited(observed, fails, error):
+    @observed.metrics.tool
+    @plainly
+    async def search():
+        observed.clock.advance(2)
+        if fails:
+            raise TimeoutError
+        return "found"
+
+    with contextlib.suppress(TimeoutError):
+        assert "found" == asyncio.run(search())
+    (point,) = observed.captured.points(catalog.TOOL_DURATION).values()
+
+    assert 2 == point.sum
+    assert {error: 1} == observed.totals(catalog.TOOL_DURATION, catalog.ERROR_TYPE)

@@ -283,6 +283,39 @@ for _ in range(4): {how}(child)
     assert sorted(received.totals("agent_otel.tokens").values()) == [75, 150, 150, 150, 150]
 
 
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_a_child_that_is_forked_inside_a_run_reports_its_calls_with_that_agent_and_leaves_the_run_to_its_parent(
+    how,
+):
+    with at.otlp_http() as received:
+        at.run(
+            FORKING
+            + f"""
+agent_otel.configure()
+def child():
+    for _ in range(3):
+        with agent_otel.tool("sandbox"): pass
+with agent_otel.run("coder") as run:
+    def explicit():
+        with run.tool("sandbox"): pass
+        with run.inference("m", provider="p") as call: call.tokens(input=1, output=1)
+        run.evaluation("compiles", "pass")
+    {how}(child)
+    {how}(explicit)
+""",
+            **to(received.port, "http/protobuf"),
+        )
+    assert sorted(received.totals("gen_ai.execute_tool.duration").values()) == [1, 3]
+    assert received.total("agent_otel.tokens") == 2
+    assert received.total("agent_otel.evaluations") == received.total("agent_otel.runs") == 1
+    agents = {
+        dict(attributes)["gen_ai.agent.name"]
+        for _, attributes in received.points("gen_ai.execute_tool.duration")
+    }
+
+    assert agents == {"coder"}
+
+
 def test_children_that_run_side_by_side_and_children_of_children_report_each_its_own():
     with at.otlp_http() as received:
         at.run(

@@ -1,12 +1,15 @@
 """The way from an event to the SDK: exemplars, values that can't be used, and what goes wrong there."""
 
+import contextvars
 import time
 
 import pytest
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, set_span_in_context
 
 from agent_otel import AgentMetrics, MeasurementError, Settings, _recorder, catalog
 from agent_otel._recorder import Recorder
@@ -143,3 +146,117 @@ def test_the_default_clock_measures_seconds():
 
     assert 0 <= point.sum <= most
     assert FakeClock(2.0)() == 2.0
+
+
+@pytest.mark.parametrize("operation", ["responses", "Chat", "embeddings", "invoke_model"])
+def test_tokens_that_are_given_are_recorded_whatever_the_operation_is_called(observe, operation):
+    observed = observe()
+    with observed.metrics.run("bot") as run, run.inference("m", provider="p", operation=operation) as call:
+        call.tokens(input=5, output=5)
+    (tokens,) = observed.captured.points(catalog.RUN_TOKEN_USAGE).values()
+
+    assert (10, 10) == (observed.totals(catalog.TOKENS), tokens.sum)
+    assert 0 == observed.totals(catalog.USAGE_MISSING)
+
+
+def test_fetching_a_response_reports_no_tokens_a_second_time(observe):
+    observed = observe()
+    with observed.metrics.inference("m", provider="p", operation="fetch_response") as call:
+        call.tokens(input=5, output=5)
+
+    assert 0 == observed.totals(catalog.TOKENS)
+
+
+def test_runs_that_overlap_in_one_context_do_not_hang_on_to_each_other(observe):
+    metrics = observe().metrics
+
+    def overlap():
+        before = metrics.run("bot").start()
+        for _ in range(50):
+            run = metrics.run("bot").start()
+            before.end()
+            metrics.drain()
+            before = run
+        links = 0
+        while run is not None:
+            run, links = run.outer, links + 1
+        return links
+
+    assert contextvars.Context().run(overlap) <= 2
+
+
+class Liar(Exception):
+    @property
+    def __class__(self):
+        raise RuntimeError("evil")
+
+
+@pytest.mark.parametrize("block", ["run", "tool"])
+def test_an_exception_that_runs_code_of_its_own_is_passed_on_and_recorded(observe, block):
+    observed = observe()
+    error = Liar("mine")
+    caught = None
+    try:
+        with getattr(observed.metrics, block)("x"):
+            raise error
+    except BaseException as passed:
+        caught = passed
+    metric = catalog.RUN_DURATION if block == "run" else catalog.TOOL_DURATION
+
+    assert caught is error
+    assert {catalog.OTHER: 1} == observed.totals(metric, catalog.ERROR_TYPE)
+
+
+class LyingSpan(NonRecordingSpan):
+    def is_recording(self):
+        raise RuntimeError("evil")
+
+
+def test_a_span_that_raises_costs_the_exemplar_alone(observe):
+    observed = observe()
+    token = attach(set_span_in_context(LyingSpan(INVALID_SPAN_CONTEXT)))
+    with observed.metrics.run("bot"):
+        pass
+    detach(token)
+
+    assert 1 == observed.totals(catalog.RUNS)
+
+
+def test_a_drain_inside_a_drain_of_the_same_thread_is_left_to_the_outer_one(observe, monkeypatch):
+    observed = observe(strict=True)
+    plain = "agent_otel._fold.plain"
+    inner = []
+
+    def finaliser(value):
+        if not inner:
+            inner.append(1)
+            with observed.metrics.tool("inside a finaliser"):
+                pass
+        return value
+
+    monkeypatch.setattr(plain, finaliser)
+    with observed.metrics.run("bot", tools=["search", "inside a finaliser"]) as run, run.tool("search"):
+        pass
+
+    assert 2 == observed.totals(catalog.TOOL_DURATION)
+
+
+def test_what_a_full_buffer_loses_is_counted_once_whoever_loses_it(observe):
+    observed = observe()
+    recorder = observed.metrics.recorder
+    recorder.soft_limit = recorder.hard_limit = 0
+    with recorder.lock:
+        for _ in range(5):
+            recorder.append((_recorder.TOOL,))
+    recorder.drain()
+    recorder.drain()
+    with recorder.lock:
+        recorder.append((_recorder.TOOL,))
+
+    assert 6 == observed.totals(catalog.DROPPED_MEASUREMENTS)
+
+
+def test_a_forbidden_key_that_a_team_declares_is_told_at_once(observe, caplog):
+    observe(attributes={"user_id": 5})
+
+    assert "user_id: forbidden" in caplog.text
