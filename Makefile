@@ -22,11 +22,10 @@ demo: $(VENV)/.demo  ## two simulated agents and their metrics, in this terminal
 	@$(VENV)/bin/agent-otel demo $(ARGS)
 
 test: $(VENV)/.dev  ## the tests (ARGS="-k word" picks some)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(COVERAGE) $(ARGS)
 
-check: ARGS := --cov
-check: lint types layers test  ## everything that must pass before a change lands; the tests with branch coverage
-	$(MAKE) test-ends ARGS=
+check: COVERAGE := --cov
+check: lint types layers test test-ends  ## everything that must pass before a change lands; the tests with branch coverage
 
 format: $(VENV)/.dev  ## rewrite the code as the formatter and the safe fixes of the linter want it
 	$(PY) -m ruff check --fix-only --quiet
@@ -49,7 +48,7 @@ generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog
 pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
 	$(PY) scripts/pictures.py
 
-coverage: ARGS := --cov
+coverage: COVERAGE := --cov
 coverage: test  ## the tests, then the lines they miss as pages in htmlcov/
 	$(PY) -m coverage html
 
