@@ -124,7 +124,7 @@ class Recorder:
 
     def settle(self) -> None:
         """Keep nothing from now on, and look for no provider either."""
-        self.is_bound, self.is_settled = False, True
+        self.is_bound, self.is_settled, self.is_pending = False, True, False
         self.events = deque(maxlen=0)
         self.live = {}
 
@@ -289,5 +289,5 @@ def _forget_all() -> None:
         recorder.forget()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch -- Windows has no fork
     os.register_at_fork(after_in_child=_forget_all)

@@ -35,6 +35,22 @@ def test_all_names_that_are_exported_exist_and_are_sorted():
     assert sorted(set(agent_otel.__all__)) == sorted(agent_otel.__all__)
 
 
+def test_what_needs_the_sdk_is_there_when_it_is_asked_for():
+    from agent_otel import testing
+
+    assert agent_otel.__getattr__("testing") is testing
+
+
+def test_python_m_agent_otel_is_the_command():
+    pytest.importorskip("click", reason="pip install 'agent-otel[cli]'")
+
+    code = (
+        "import runpy, sys; sys.argv[1:] = ['--version']; runpy.run_module('agent_otel', run_name='__main__')"
+    )
+
+    assert agent_otel.__version__ in run(code)
+
+
 def test_an_unknown_name_is_an_attribute_error_that_names_it():
     with pytest.raises(AttributeError, match="'agent_otel' has no attribute 'runn'"):
         agent_otel.runn  # noqa: B018

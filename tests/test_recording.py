@@ -1,5 +1,6 @@
 """The way from an event to the SDK: exemplars, values that can't be used, and what goes wrong there."""
 
+import asyncio
 import contextvars
 import time
 
@@ -260,3 +261,39 @@ def test_a_forbidden_key_that_a_team_declares_is_told_at_once(observe, caplog):
     observe(attributes={"user_id": 5})
 
     assert "user_id: forbidden" in caplog.text
+
+
+def test_async_steps_of_a_run_that_has_ended_are_not_counted(observe):
+    observed = observe()
+
+    async def events():
+        yield 1
+        yield 2
+
+    async def leave_late():
+        run = observed.metrics.run("bot").start()
+        steps = run.steps(events())
+        await anext(steps)
+        run.end()
+        await anext(steps)
+
+    asyncio.run(leave_late())
+
+    assert {1: 1} == {
+        point.sum: point.count for point in observed.captured.points(catalog.RUN_STEPS).values()
+    }
+
+
+def test_a_verdict_on_an_inherited_run_looks_for_the_child_s_own_provider(observe):
+    observed = observe()
+    run = observed.metrics.run("bot").start()
+    bound = observed.metrics.recorder
+
+    def find():
+        observed.metrics.recorder = bound
+
+    observed.metrics.recorder = Recorder(find)
+    observed.metrics.recorder.is_pending = True
+    run.evaluation("solved", "pass")
+
+    assert 1 == observed.totals(catalog.EVALUATIONS)
