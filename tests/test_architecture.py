@@ -82,20 +82,21 @@ def test_importing_agent_otel_loads_nothing_of_the_standard_library_that_opentel
     assert {name for name in ours - theirs if not name.startswith("agent_otel")} <= {"errno", "math"}
 
 
-def test_importing_agent_otel_costs_at_most_5_ms_over_opentelemetry_metrics(tmp_path):
-    """CPU time of the import alone, in the same process, with bytecode, the least of several: noise only adds."""
+def test_importing_agent_otel_costs_at_most_an_eighth_of_opentelemetry_metrics(tmp_path):
+    """5 ms where `opentelemetry.metrics` takes 40. CPU time with bytecode, the least of several: noise only adds."""
     code = (
-        "import time, opentelemetry.metrics; began = time.process_time();"
-        "import agent_otel; print(time.process_time() - began)"
+        "import time; start = time.process_time(); import opentelemetry.metrics; between = time.process_time();"
+        "import agent_otel; print(between - start, time.process_time() - between)"
     )
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
         "PYTHONPYCACHEPREFIX": str(tmp_path),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    seconds = [float(run(code, environment)) for _ in range(8)][1:]
+    seconds = [[float(part) for part in run(code, environment).split()] for _ in range(9)][1:]
+    theirs, ours = (min(column) for column in zip(*seconds, strict=True))
 
-    assert min(seconds) <= 0.005
+    assert ours <= theirs / 8
 
 
 def run(code, environment=None):
