@@ -85,16 +85,16 @@ def _function(function: Callable[..., Any], begin: Callable[[], Operation]) -> C
             operation.end(error)
             raise
         if inspect.iscoroutine(value):  # an async function behind a plain wrapper
-            return _awaited(value, operation)
+            return _awaited(operation, lambda: value)
         operation.end()
         return value
 
     return wrapper
 
 
-async def _awaited(coroutine: Any, operation: Operation) -> Any:
+async def _awaited(operation: Operation, call: Callable[[], Any]) -> Any:
     try:
-        value = await coroutine
+        value = await call()
         operation.returned(value)
     except BaseException as error:
         operation.end(error)
@@ -107,14 +107,7 @@ def _coroutine(function: Callable[..., Any], begin: Callable[[], Operation]) -> 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         operation = begin()
         operation.start()
-        try:
-            value = await function(*args, **kwargs)
-            operation.returned(value)
-        except BaseException as error:
-            operation.end(error)
-            raise
-        operation.end()
-        return value
+        return await _awaited(operation, functools.partial(function, *args, **kwargs))
 
     return wrapper
 
