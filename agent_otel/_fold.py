@@ -191,6 +191,19 @@ class Fold:
         for reason, status in self._outcomes.statuses.items():
             self._sums[catalog.RUNS, (*base, status, reason, nested)] += 0
 
+    def zero_run(self, run: MeasuredRun) -> str | None:
+        """Zero the agent and release of a run.
+
+        Args:
+            run: The run object that the events carry.
+
+        Returns:
+            The label that says whether the run is nested.
+        """
+        nested = catalog.RUN_NESTED.values[0] if run.nested else None
+        self.zero(self.tally(run).base, nested)
+        return nested
+
     def zero_agent(self, agent: str, release: str | None) -> None:
         """Zero an agent before its first run.
 
@@ -245,8 +258,7 @@ class Fold:
         tally = self.tally(run)
         status, reason, error = outcome
         tally.ended = True
-        nested = "true" if run.nested else None
-        self.zero(tally.base, nested)
+        nested = self.zero_run(run)
         self._sums[catalog.RUNS, (*tally.base, status, reason, nested)] += 1
         self._seconds(catalog.RUN_DURATION, (*tally.base, error), duration, context)
         steps = self._steps(run.counted_steps)

@@ -77,7 +77,7 @@ class Ledger:
     def zero_live(self) -> None:
         """Let the run counters of what is in flight start at 0, ahead of the first end; the lock is held."""
         for run in self._recorder.live.copy().values():
-            self._fold.zero(self._fold.tally(run).base, "true" if run.nested else None)
+            self._fold.zero_run(run)
 
     def take(self, count: int, lost: int) -> None:
         """Fold events and hand the groups to the instruments; the recorder's lock is held.

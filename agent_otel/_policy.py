@@ -103,9 +103,10 @@ class Policy:
             for key, budget in team.attributes.items()
         )
         self._reserved = {catalog.AGENT_NAME: team.agents}
-        for key in team.attributes:
-            if settings.forbidden(key):
-                self.tell("forbidden", key)
+        forbidden = [attribute.key for attribute in self.own if settings.forbidden(attribute.key)]
+        self._allowed = tuple(attribute for attribute in self.own if attribute.key not in forbidden)
+        for key in forbidden:
+            self.tell("forbidden", key)
         self.problems = []
 
     def label(self, attribute: catalog.Attribute, value: object, times: int = 1) -> str | None:
@@ -208,8 +209,9 @@ class Policy:
                 self.drop("undeclared", "an attribute of run()")
             else:
                 kept[key] = value
-        allowed = (attribute for attribute in self.own if not settings.forbidden(attribute.key))
-        labels = {attribute.key: self.label(attribute, kept.get(attribute.key)) for attribute in allowed}
+        labels = {
+            attribute.key: self.label(attribute, kept.get(attribute.key)) for attribute in self._allowed
+        }
         return tuple(labels.get(attribute.key) for attribute in self.own)
 
     def drop(self, reason: str, what: str, times: int = 1) -> None:
