@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format lint types layers generate pictures coverage test-matrix test-ends lock upgrade clean
+.PHONY: help demo test test-real tools check format lint types layers generate pictures coverage test-matrix test-ends lock upgrade clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -24,8 +24,14 @@ demo: $(VENV)/.demo  ## two simulated agents and their metrics, in this terminal
 test: $(VENV)/.dev  ## the tests (ARGS="-k word" picks some)
 	$(PY) -m pytest $(COVERAGE) $(ARGS)
 
+test-real: $(VENV)/.dev  ## the tests that run a real Collector, Prometheus and VictoriaMetrics (after make tools)
+	$(PY) -m pytest -m real tests/real $(ARGS)
+
+tools: | $(PY)  ## build those servers into a cache outside this folder: some 15 minutes, once
+	$(PY) scripts/tools.py
+
 check: COVERAGE := --cov
-check: lint types layers test test-ends  ## everything that must pass before a change lands; the tests with branch coverage
+check: lint types layers tools test test-real test-ends  ## everything that must pass before a change lands; the tests with branch coverage
 
 format: $(VENV)/.dev  ## rewrite the code as the formatter and the safe fixes of the linter want it
 	$(PY) -m ruff check --fix-only --quiet

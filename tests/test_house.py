@@ -118,7 +118,7 @@ def test_ci_runs_make_check_and_that_runs_the_tests():
     prerequisites = re.search(r"^check: (.+)  ##", MAKEFILE, re.MULTILINE).group(1).split()
 
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make check"
-    assert prerequisites == ["lint", "types", "layers", "test", "test-ends"]
+    assert prerequisites == ["lint", "types", "layers", "tools", "test", "test-real", "test-ends"]
 
 
 def test_the_first_screen_of_the_readme_has_the_two_commands():
