@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-real tools check format lint types layers generate pictures coverage test-matrix test-ends lock upgrade clean
+.PHONY: help demo test test-real tools check format lint types layers generate pictures coverage bench-scale test-matrix test-ends lock upgrade clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -57,6 +57,9 @@ pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
 coverage: COVERAGE := --cov
 coverage: test  ## the tests, then the lines they miss as pages in htmlcov/
 	$(PY) -m coverage html
+
+bench-scale: $(VENV)/.dev  ## what the Collector's gateway tier costs for 10 to 1,000 processes (after make tools)
+	$(PY) -m benchmarks.scale $(ARGS)
 
 test-matrix: $(VENV)/.dev  ## the tests under every supported Python and OpenTelemetry SDK
 	$(PY) scripts/matrix.py -- $(ARGS)

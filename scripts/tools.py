@@ -23,10 +23,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MANIFEST = Path(__file__).resolve().parent.parent / "collector-config" / "builder.yaml"
 OLDEST_GO = (1, 26, 6)
@@ -112,16 +115,15 @@ def main() -> None:
 def _build_missing(home: Path) -> None:
     missing = [tool for tool in TOOLS if not _complete(home, tool.binaries)]
     collector = not _complete(home, (COLLECTOR,))
-    count, done = len(missing) + collector, 0
+    count = len(missing) + collector
     if not count:
         return
     go = _go(home.with_suffix(".go"))
     scratch = home.with_suffix(".build")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    for tool in missing:
-        done += 1
-        with _progress(done, count, f"{' and '.join(tool.binaries)} {tool.version}"):
+    for number, tool in enumerate(missing, 1):
+        with _progress(number, count, f"{' and '.join(tool.binaries)} {tool.version}"):
             _build(go, tool, scratch / tool.binaries[0])
         _move(scratch / tool.binaries[0], home, tool.binaries)
     if collector:
@@ -186,11 +188,17 @@ def _environment(go: str) -> dict[str, str]:
     return os.environ | {"PATH": path, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
 
 
-def _run(command: list[object], folder: Path, environment: dict[str, str]) -> None:
+def _run(command: Sequence[str | Path], where: Path, environment: dict[str, str]) -> None:
     """Runs a step; what it says is shown only if it fails."""
     texts = [str(part) for part in command]
     done = subprocess.run(
-        texts, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        texts,
+        cwd=where,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"\ntools: `{' '.join(texts)}` failed:\n{done.stdout[-4000:]}")

@@ -110,11 +110,16 @@ class Server:
     @property
     def memory(self):
         """Its resident memory in bytes."""
-        (line,) = (
-            line
-            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-            if "VmRSS" in line
-        )
+        return self._memory("VmRSS")
+
+    @property
+    def peak_memory(self):
+        """The most resident memory that it has had, in bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, what):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith(what))
         return int(line.split()[1]) * 1024
 
     @property
