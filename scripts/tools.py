@@ -128,8 +128,12 @@ def _build_missing(home: Path) -> None:
         _move(scratch / tool.binaries[0], home, tool.binaries)
     if collector:
         with _progress(count, count, f"{COLLECTOR} {BUILDER.version}"):
-            _build(go, BUILDER, scratch)
-            _run([scratch / "builder", "--config", _manifest(go, scratch)], scratch, _environment(go))
+            _build(go, BUILDER, scratch / "builder")
+            _run(
+                [scratch / "builder" / "builder", "--config", _manifest(go, scratch)],
+                scratch,
+                _environment(go),
+            )
         _move(scratch / "out", home, (COLLECTOR,))
     shutil.rmtree(scratch)
 

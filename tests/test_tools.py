@@ -83,6 +83,7 @@ def test_every_tool_is_built_with_progress_into_the_cache(workplace):
     }
     assert re.findall(r"\[(\d)/4\] \S+", said) == ["1", "2", "3", "4"]
     assert said.endswith(f"tools: {workplace.home()}\n")
+    assert {path.suffix for path in (workplace.cache / "agent-otel" / "tools").iterdir()} == {"", ".lock"}
     assert workplace.home().parent == workplace.cache / "agent-otel" / "tools"
 
 
@@ -96,16 +97,17 @@ def test_what_is_there_is_not_built_again(workplace):
     assert workplace.builds() == before
 
 
-def test_a_build_that_was_interrupted_is_finished(workplace):
+@pytest.mark.parametrize(("lost", "again"), [("amtool", "alertmanager and amtool"), ("otelcol", "otelcol")])
+def test_a_build_that_was_interrupted_is_finished(workplace, lost, again):
     workplace.run()
-    (workplace.home() / "amtool").unlink()
+    (workplace.home() / lost).unlink()
     leftover = workplace.home().with_suffix(".build") / "alertmanager-module"
     leftover.mkdir(parents=True)
 
     _, said, _ = workplace.run()
 
-    assert "[1/1] alertmanager and amtool" in said
-    assert (workplace.home() / "amtool").exists()
+    assert f"[1/1] {again}" in said
+    assert (workplace.home() / lost).exists()
     assert not leftover.exists()
 
 
