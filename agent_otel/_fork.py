@@ -17,7 +17,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agent_otel import agent_metrics, catalog
+from agent_otel import _preset, agent_metrics, catalog
 from agent_otel._pipeline import at_exit, build, here, record_nothing
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def configure_child(plan: Plan) -> MeterProvider:
 def _in_child() -> None:
     """Begin anew in a forked child; what it inherited keeps everything but agent_otel's scope."""
     here.lock = threading.RLock()
+    _preset.begin_anew()
     if here.asked is None or here.is_final:
         return
     try:

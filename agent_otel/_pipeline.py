@@ -24,6 +24,7 @@ from opentelemetry.sdk.resources import Resource
 
 from agent_otel import _views, agent_metrics, catalog, exporters
 from agent_otel import settings as team_settings
+from agent_otel._preset import in_environment
 from agent_otel._readers import counts_cumulatively, is_page, readers_of, within
 from agent_otel._version import __version__
 
@@ -56,9 +57,10 @@ class Pipeline:
 
     def __init__(self, plan: Plan, *, is_forked: bool = False) -> None:
         """Build everything."""
-        resource = _resource(plan.service_name, is_forked=is_forked)
-        self.settings = team_settings.with_release(plan.settings, service_version(resource))
-        self.exporting = exporters.build(plan.names, plan.environ)
+        with in_environment(plan.filled):
+            resource = _resource(plan.service_name, is_forked=is_forked)
+            self.settings = team_settings.with_release(plan.settings, service_version(resource))
+            self.exporting = exporters.build(plan.names, plan.environ, plan.preset)
         self.exporting.readers += plan.readers
         self.provider = MeterProvider(
             metric_readers=self.exporting.readers,

@@ -18,22 +18,23 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import View
 
-from agent_otel import _views, exporters
+from agent_otel import _preset, _views, exporters
 from agent_otel import settings as team_settings
 from agent_otel._readers import is_page
+from agent_otel.backends import ENDPOINT, HEADERS
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from agent_otel._preset import Preset
     from agent_otel.settings import Settings
 
 _logger: Final = logging.getLogger(__name__)
 
 FILE: Final = "OTEL_CONFIG_FILE"
 _PREFIX: Final = team_settings.PREFIX
-_BACKEND: Final = f"{_PREFIX}BACKEND"
-_KNOWN: Final = (*team_settings.VARIABLES, _BACKEND)
+_BACKEND: Final = team_settings.BACKEND
 _OF_OUR_TESTS: Final = f"{_PREFIX}REQUIRE_TOOLS"
 _READ: Final = (
     FILE,
@@ -41,6 +42,7 @@ _READ: Final = (
     "OTEL_EXPORTER_OTLP_",
     "OTEL_EXPORTER_PROMETHEUS_",
     "OTEL_METRIC",
+    "OTEL_PYTHON_EXPORTER_OTLP_",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
     _PREFIX,
@@ -54,10 +56,11 @@ class Plan:
     Args:
         settings: What is recorded.
         names: The exporters.
-        environ: The standard variables that were set.
+        environ: The standard variables that were set, or are filled in by the backend.
         service_name: Wins over `OTEL_SERVICE_NAME`.
         readers: Further readers that the program brought.
         further_views: Further Views that the program brought.
+        preset: The backend, if one was asked for.
     """
 
     settings: Settings
@@ -66,6 +69,12 @@ class Plan:
     service_name: str | None = None
     readers: tuple[MetricReader, ...] = ()
     further_views: tuple[View, ...] = ()
+    preset: Preset | None = None
+
+    @property
+    def filled(self) -> Mapping[str, str]:
+        """The variables that the backend fills in."""
+        return {} if self.preset is None else self.preset.variables
 
 
 def read(
@@ -74,6 +83,7 @@ def read(
     exporter: str | Iterable[str] | None = None,
     readers: tuple[MetricReader, ...] = (),
     further_views: tuple[View, ...] = (),
+    backend: str | None = None,
     *,
     is_first: bool,
 ) -> Plan:
@@ -85,6 +95,7 @@ def read(
         exporter: Names, or names joined by commas, that win over `OTEL_METRICS_EXPORTER`.
         readers: See `Plan`.
         further_views: See `Plan`.
+        backend: Wins over `AGENT_OTEL_BACKEND`.
         is_first: Whether this process has none yet. Of a second one, readers are in use and nothing is told again.
 
     Raises:
@@ -92,14 +103,21 @@ def read(
     """
     environ = {name: value for name, value in os.environ.items() if name.startswith(_READ)}
     settings, found = team_settings.read(environ, given)
-    found += _backend_mistakes(environ)
+    preset, mistakes = _asked_for(backend, environ)
+    found += mistakes
     names: tuple[str, ...] = ()
     try:
-        names = exporters.chosen(environ, exporter)
+        names = exporters.chosen(environ, exporter, preset.backend.exporter if preset else "otlp")
     except (AttributeError, TypeError):
         found.append(f"exporter={exporter!r}: give names, such as 'otlp,prometheus'")
     if not environ.get(FILE):
-        found += exporters.mistakes(names, environ, exporters.EXPORTER if exporter is None else "exporter")
+        if preset is not None:
+            preset, mistakes = _preset.fill(preset, names, os.environ)
+            found += mistakes
+        environ |= preset.variables if preset else {}
+        found += exporters.mistakes(
+            names, environ, exporters.EXPORTER if exporter is None else "exporter", preset
+        )
         found += _reader_mistakes(readers, are_free=is_first)
         has_page = "prometheus" in names or any(is_page(reader) for reader in readers)
         found += _view_mistakes(further_views, settings, has_page=has_page)
@@ -107,15 +125,25 @@ def read(
         raise ConfigurationError(found)
     if is_first:
         _warn_of_unknown(environ)
-    return Plan(settings, names, environ, service_name, readers, further_views)
+        _warn_of_keys_elsewhere(preset, environ)
+    return Plan(settings, names, environ, service_name, readers, further_views, preset)
 
 
-def _backend_mistakes(environ: Mapping[str, str]) -> list[str]:
-    backend = environ.get(_BACKEND, "").strip()
-    if not backend:
-        return []
-    remedy = f"unset it, and set {exporters.EXPORTER} and the OTEL_EXPORTER_* variables"
-    return [f"{_BACKEND}={backend!r}: this version has no presets for backends: {remedy}"]
+def _asked_for(backend: object, environ: Mapping[str, str]) -> tuple[Preset | None, list[str]]:
+    label, name = ("backend", backend) if backend is not None else (_BACKEND, environ.get(_BACKEND, ""))
+    if not isinstance(name, str):
+        return None, [f"backend={name!r}: give a name, such as 'collector'"]
+    return _preset.asked_for(name, label) if name.strip() else (None, [])
+
+
+def _warn_of_keys_elsewhere(preset: Preset | None, environ: Mapping[str, str]) -> None:
+    elsewhere = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    if preset and HEADERS in preset.variables and ENDPOINT not in environ:
+        _logger.warning(
+            "%s is set and wins over %s: metrics, and the key of that backend, go there",
+            elsewhere,
+            preset.asked,
+        )
 
 
 def _reader_mistakes(readers: Sequence[object], *, are_free: bool) -> list[str]:
@@ -153,9 +181,10 @@ def _view_mistakes(further: Sequence[object], settings: Settings, *, has_page: b
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     # Compared without the prefix, which alone makes any two of them look alike.
-    words = [known.removeprefix(_PREFIX) for known in _KNOWN]
+    known = team_settings.VARIABLES
+    words = [each.removeprefix(_PREFIX) for each in known]
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name not in {*_KNOWN, _OF_OUR_TESTS}:
+        if name.startswith(_PREFIX) and name not in {*known, _OF_OUR_TESTS}:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), words, n=1)
-            remedy = f"did you mean {_PREFIX}{close[0]}?" if close else f"known are {', '.join(_KNOWN)}"
+            remedy = f"did you mean {_PREFIX}{close[0]}?" if close else f"known are {', '.join(known)}"
             _logger.warning("%s is no variable of agent_otel and changes nothing: %s", name, remedy)

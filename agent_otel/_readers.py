@@ -25,11 +25,15 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 
+from agent_otel._buckets import fewer_buckets
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from wsgiref.simple_server import WSGIServer
 
     from opentelemetry.sdk.metrics import MeterProvider
+
+    from agent_otel._answers import Answers
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -39,20 +43,35 @@ class Watched(MetricExporter):
 
     Args:
         make: Builds the real one; called again in a forked child, which must not share its parent's connection.
+        answers: Who says what became of the exports to a backend.
+        most_buckets: Of a histogram; finer ones are merged.
     """
 
-    def __init__(self, make: Callable[[], MetricExporter]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], MetricExporter],
+        answers: Answers | None = None,
+        most_buckets: int | None = None,
+    ) -> None:
         """Build the exporter and take over its preferences."""
-        self.exporter = make()
+        self._make = make
+        self._answers = answers
+        self._most_buckets = most_buckets
+        self.exporter = self._made()
         super().__init__(
             preferred_temporality=self.exporter._preferred_temporality,  # noqa: SLF001 -- as the SDK's readers do
             preferred_aggregation=self.exporter._preferred_aggregation,  # noqa: SLF001
         )
-        self._make = make
         self._is_stale = False
         self._is_busy = False
         self._left_out: str | None = None
         self.last: MetricExportResult | None = None
+
+    def _made(self) -> MetricExporter:
+        exporter = self._make()
+        if self._answers is not None:
+            self._answers.listen_to(exporter)
+        return exporter
 
     @property
     def delivered(self) -> bool:
@@ -78,16 +97,20 @@ class Watched(MetricExporter):
             **kwargs: Passed on.
         """
         data = metrics_data if self._left_out is None else _without(metrics_data, self._left_out)
+        if self._most_buckets is not None:
+            data = fewer_buckets(data, self._most_buckets)
         if not data.resource_metrics:
             self.last = MetricExportResult.SUCCESS
             return self.last
         if self._is_stale:
-            self.exporter, self._is_stale = self._make(), False
+            self.exporter, self._is_stale = self._made(), False
         self.last, self._is_busy = MetricExportResult.FAILURE, True
         try:
             self.last = self.exporter.export(data, timeout_millis=timeout_millis, **kwargs)
         finally:
             self._is_busy = False
+            if self._answers is not None:
+                self._answers.tell(failed=self.last is not MetricExportResult.SUCCESS)
         return self.last
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:

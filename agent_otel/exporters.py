@@ -21,11 +21,17 @@ from urllib.parse import urlsplit
 
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
+from agent_otel._answers import Answers
+from agent_otel._preset import in_environment
 from agent_otel._readers import Page, Readers, Watched, page_reader
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from opentelemetry.sdk.metrics.export import MetricExporter
+
+    from agent_otel._preset import Preset
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -63,29 +69,40 @@ _PROTOCOLS: Final = {
 _LATE: Final = ("encodings.idna", "netrc")
 
 
-def chosen(environ: Mapping[str, str], given: Iterable[str] | str | None = None) -> tuple[str, ...]:
+def chosen(
+    environ: Mapping[str, str], given: Iterable[str] | str | None = None, default: str = "otlp"
+) -> tuple[str, ...]:
     """The exporters that are asked for, each once; `none` stands for no exporter.
 
     Args:
         environ: The environment.
         given: Names, or names joined by commas, that win over `OTEL_METRICS_EXPORTER`.
+        default: The one that is meant where neither says anything.
     """
-    words = environ.get(EXPORTER, "").strip() or "otlp" if given is None else given
+    words = environ.get(EXPORTER, "").strip() or default if given is None else given
     names = words.split(",") if isinstance(words, str) else words
     return tuple(
         dict.fromkeys(name.strip().lower() for name in names if name.strip().lower() not in {"", "none"})
     )
 
 
-def mistakes(names: Sequence[str], environ: Mapping[str, str], label: str = EXPORTER) -> list[str]:
+def mistakes(
+    names: Sequence[str], environ: Mapping[str, str], label: str = EXPORTER, preset: Preset | None = None
+) -> list[str]:
     """What is wrong with the exporters and their variables, each with its remedy.
 
     Args:
         names: The exporters that are asked for.
         environ: The environment.
         label: Where the names come from.
+        preset: The backend, if one was asked for; what its exporter needs is told there.
     """
-    found = [problem for name in names for problem in _exporter_mistakes(name, environ, label)]
+    found = [
+        problem
+        for name in names
+        if not (preset and preset.lacks(name))
+        for problem in _exporter_mistakes(name, environ, label)
+    ]
     found += _choice_mistakes({_FILTER: _EXEMPLARS}, environ)
     if any(name != "prometheus" for name in names):
         found += _number_mistakes(_INTERVALS, "milliseconds", environ)
@@ -200,18 +217,19 @@ def protocol_of(environ: Mapping[str, str]) -> tuple[str, str]:
     return f"{_OTLP}PROTOCOL", "http/protobuf"
 
 
-def build(names: Sequence[str], environ: Mapping[str, str]) -> Readers:
+def build(names: Sequence[str], environ: Mapping[str, str], preset: Preset | None = None) -> Readers:
     """Build a reader for each exporter.
 
     Args:
         names: The exporters, checked before.
-        environ: The environment.
+        environ: The environment, with what the backend fills in.
+        preset: The backend, if one was asked for.
 
     Raises:
         ConfigurationError: An exporter refuses its variables, or the port of the Prometheus page is taken.
     """
     built = Readers()
-    made = [_made(name, environ) for name in names if name != "prometheus"]
+    made = [_made(name, environ, preset) for name in names if name != "prometheus"]
     if "prometheus" in names:
         _add_page(built, environ)
     built.watched = [each for each in made if isinstance(each, Watched)]
@@ -221,14 +239,30 @@ def build(names: Sequence[str], environ: Mapping[str, str]) -> Readers:
     return built
 
 
-def _made(name: str, environ: Mapping[str, str]) -> Watched | MetricReader:
+def _made(name: str, environ: Mapping[str, str], preset: Preset | None) -> Watched | MetricReader:
+    mine = preset if preset is not None and preset.is_of(name) else None
     try:
         kind = _kind(name, environ)
-        return kind() if isinstance(kind, type) and issubclass(kind, MetricReader) else Watched(kind)
+        if isinstance(kind, type) and issubclass(kind, MetricReader):
+            return kind()
+        return Watched(kind) if mine is None else _watched_for(kind, mine)
     except Exception as error:
-        raise ConfigurationError(
-            [f"{EXPORTER}={name}: its exporter refuses its variables: {error}"]
-        ) from error
+        asked = f"{EXPORTER}={name}" if mine is None else mine.asked
+        raise ConfigurationError([f"{asked}: its exporter refuses its variables: {error}"]) from error
+
+
+def _watched_for(kind: Any, preset: Preset) -> Watched:
+    limits = preset.backend.limits
+    splits = limits.points is not None and "max_export_batch_size" in inspect.signature(kind).parameters
+    options = {"max_export_batch_size": limits.points} if splits else {}
+
+    def make() -> MetricExporter:
+        with in_environment(preset.variables):
+            exporter: MetricExporter = kind(**options)
+            return exporter
+
+    answers = Answers(preset.backend.name, preset.check, preset.secrets)
+    return Watched(make, answers, limits.buckets)
 
 
 def _kind(name: str, environ: Mapping[str, str]) -> Any:

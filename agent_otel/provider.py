@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import metrics
 from opentelemetry.sdk.resources import Resource
 
-from agent_otel import _plan, agent_metrics, catalog
+from agent_otel import _plan, _preset, agent_metrics, catalog
 from agent_otel import settings as team_settings
 from agent_otel._fork import configure_child
 from agent_otel._pipeline import begin, build, flush, here, record_nothing, service_version, shutdown
@@ -48,6 +48,7 @@ def configure(  # noqa: PLR0913 -- everything that can be set, each by its name
     exporter: str | Iterable[str] | None = None,
     readers: Sequence[MetricReader] = (),
     views: Sequence[View] = (),
+    backend: str | None = None,
     release: str | None = None,
     agents: Iterable[str] | None = None,
     semconv: str | None = None,
@@ -63,8 +64,9 @@ def configure(  # noqa: PLR0913 -- everything that can be set, each by its name
 
     A program calls it once, at its start; a library never does. Everything has its standard variable
     (`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`, ...) or an `AGENT_OTEL_*` one; arguments
-    win. With `OTEL_SDK_DISABLED=true` it does nothing. Where another meter provider is set already, that one is
-    used as it is. With `OTEL_CONFIG_FILE` the SDK is configured by that file.
+    win, and a backend fills in the standard ones that are unset. With `OTEL_SDK_DISABLED=true` it does nothing. Where
+    another meter provider is set already, that one is used as it is. With `OTEL_CONFIG_FILE` the SDK is configured by
+    that file.
 
     Args:
         service_name: Wins over `OTEL_SERVICE_NAME`.
@@ -72,6 +74,7 @@ def configure(  # noqa: PLR0913 -- everything that can be set, each by its name
             `OTEL_METRICS_EXPORTER`.
         readers: Further metric readers of your own.
         views: Further Views of your own, after those of the catalog.
+        backend: Where metrics go, such as `collector` or `datadog`; wins over `AGENT_OTEL_BACKEND`.
         release: See `Settings`; so are all that follow.
         agents: Agents whose run counts start at 0 now.
         semconv: Generation of the model-call names.
@@ -106,7 +109,7 @@ def configure(  # noqa: PLR0913 -- everything that can be set, each by its name
         "strict": strict,
     }
     with here.lock, _without_our_hook():
-        return _configure(given, service_name, exporter, tuple(readers), tuple(views))
+        return _configure(given, service_name, exporter, tuple(readers), tuple(views), backend)
 
 
 def build_from_environment() -> MeterProvider:
@@ -177,6 +180,8 @@ def _from_config_file(plan: Plan) -> MeterProvider:
         _logger.warning(
             "OTEL_CONFIG_FILE decides: service_name, readers and views of configure() change nothing"
         )
+    if plan.preset is not None:
+        _logger.warning(_preset.powerless(plan.preset.asked, _plan.FILE))
     if keeps_nothing(metrics.get_meter_provider()):
         _apply_config_file(plan.environ[_plan.FILE])
     present = metrics.get_meter_provider()
@@ -207,6 +212,8 @@ def _use(present: MeterProvider, plan: Plan) -> MeterProvider:
         "a MeterProvider is set already: agent_otel records there and adds no exporter and no View;"
         " give that provider agent_otel.views(), or let configure() come first"
     )
+    if plan.preset is not None:
+        _logger.warning(_preset.powerless(plan.preset.asked, "that provider"))
     _record_on(present, plan)
     return present
 

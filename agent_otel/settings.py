@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 PREFIX: Final = "AGENT_OTEL_"
+BACKEND: Final = f"{PREFIX}BACKEND"
 _SHOWN: Final = 80
 
 Prices = dict[str, dict[str, dict[str, float]]]
@@ -307,10 +308,11 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
     }
 )
 
-VARIABLES: Final = tuple(
-    PREFIX + each.name.upper() for each in fields(Settings) if each.name != "error_types"
+VARIABLES: Final = (
+    BACKEND,
+    *(PREFIX + each.name.upper() for each in fields(Settings) if each.name != "error_types"),
 )
-"""The variables that are read here, for the documentation and its test."""
+"""All variables of ours, for the documentation and its test; the backend is read by `configure()`."""
 
 
 def from_environment() -> Settings:

@@ -234,7 +234,7 @@ def send(bodies: Sequence[bytes], endpoint: str) -> None:
 
 
 RUNS: Final = f"sum({prometheus_name(catalog.RUNS)})"
-GATEWAY: Final = ("base.yaml", "local.yaml")
+GATEWAY: Final = ("base.yaml", "local.yaml", "gateway/gateway.yaml")
 CONFIG: Final = {
     "otlp": {"promote_resource_attributes": [INSTANCE, "service.name"]},
     "storage": {"tsdb": {"out_of_order_time_window": "30m"}},

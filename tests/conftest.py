@@ -19,6 +19,8 @@ from tests.optional import need
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytest.register_assert_rewrite("tests.read_back", "tests.recorded_contract", "tests.replays")
+
 
 class Observed(NamedTuple):
     """An `AgentMetrics` and what it recorded, as small tables."""

@@ -35,6 +35,22 @@ PAGE = {
 DELTA = 1  # as OTLP numbers it
 
 
+class Names(NamedTuple):
+    """How a server calls the metrics, and what it does with the keys of attributes."""
+
+    metrics: dict
+    key: object
+
+    @property
+    def attributes(self):
+        """The attributes' keys by the names of their labels."""
+        return {self.key(attribute.key): attribute.key for attribute in catalog.ATTRIBUTES}
+
+
+UNDERSCORED = Names(PAGE, lambda key: key.replace(".", "_"))
+DOTTED = Names({metric: metric.name for metric in PAGE}, str)
+
+
 class Point(NamedTuple):
     """A value; of a histogram the count, the sum and the count in each bucket."""
 
@@ -77,36 +93,80 @@ def percentile(q, metric, point):
 
 def from_page(families):
     """Read what a parser of prometheus_client found."""
-    samples = defaultdict(partial(defaultdict, dict))
-    for family in families:
-        for sample in family.samples:
-            labels = frozenset((key, value) for key, value in sample.labels.items() if value and key != "le")
-            samples[sample.name][labels][float(sample.labels.get("le", "inf"))] = sample.value
-    strangers = {name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for name in samples}
+    samples = [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
-    assert strangers - set(PAGE.values()) == {"target_info"}
+    assert _strangers(samples, UNDERSCORED) == {"target_info"}
 
-    keys = {attribute.key.replace(".", "_"): attribute.key for attribute in catalog.ATTRIBUTES}
+    return _from_samples(samples, UNDERSCORED)
+
+
+def from_prometheus(series, names=UNDERSCORED):
+    """Read the answer to an instant query; what several processes told is added up, and their labels are left out."""
+    samples, native = [], []
+    for found in series:
+        labels = dict(found["metric"])
+        name = labels.pop("__name__")
+        if "histogram" in found:
+            native.append((name, labels, found["histogram"][1]))
+        elif "vmrange" not in labels:  # a bucket of VictoriaMetrics, with bounds of its own
+            samples.append((name, labels, float(found["value"][1])))
+
+    assert _strangers(samples + native, names) == set()
+
+    points = _from_samples(samples, names)
+    metrics = {name: metric for metric, name in names.metrics.items()}
+    for name, labels, histogram in native:
+        metric, attributes = metrics[name], _attributes(labels, names)
+        point = points[metric].get(attributes, Point())
+        points[metric][attributes] = point.plus(_native(metric, histogram))
+    return points
+
+
+def _strangers(samples, names):
+    parts = {name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for name, *_ in samples}
+    return parts - set(names.metrics.values())
+
+
+def _from_samples(samples, names):
+    counts = defaultdict(partial(defaultdict, partial(defaultdict, float)))
+    for name, labels, value in samples:
+        of = counts[name][_attributes(labels, names)]
+        bound = float(labels.get("le", "inf"))
+        # Each process tells the price; the rest adds up.
+        of[bound] = max(of[bound], value) if name == names.metrics[catalog.TOKEN_PRICE] else of[bound] + value
     points = {}
-    for metric, name in PAGE.items():
-        in_buckets, summed = samples[f"{name}_bucket"], samples[f"{name}_sum"]
+    for metric, name in names.metrics.items():
+        in_buckets, summed = counts[f"{name}_bucket"], counts[f"{name}_sum"]
         points[metric] = {
-            frozenset((keys[label], value) for label, value in labels): Point(
-                found[math.inf], summed[labels].get(math.inf, 0.0), _each_bucket(metric, in_buckets[labels])
+            attributes: Point(
+                found[math.inf], summed[attributes][math.inf], _each_bucket(metric, in_buckets[attributes])
             )
-            for labels, found in samples[f"{name}_count" if metric.bounds else name].items()
+            for attributes, found in counts[f"{name}_count" if metric.bounds else name].items()
         }
     return points
 
 
+def _attributes(labels, names):
+    keys = names.attributes
+    return frozenset((keys[label], value) for label, value in labels.items() if value and label in keys)
+
+
 def _each_bucket(metric, counts):
-    if not metric.bounds:
+    if not counts:
         return ()
     bounds = (*metric.bounds, math.inf)
 
     assert bounds == tuple(sorted(counts))
 
     return tuple(counts[high] - counts.get(low, 0) for low, high in pairwise((-math.inf, *bounds)))
+
+
+def _native(metric, histogram):
+    """A native histogram; its buckets, where they are those of the catalog, of which it leaves out the empty ones."""
+    counts = {float(high): float(count) for _, _, high, count in histogram.get("buckets", ())}
+    bounds = (*metric.bounds, math.inf)
+    buckets = tuple(counts.get(high, 0.0) for high in bounds) if counts.keys() <= set(bounds) else ()
+    return Point(float(histogram["count"]), float(histogram["sum"]), buckets)
 
 
 def from_console(text):
@@ -134,8 +194,8 @@ def from_otlp(resources):
         data = getattr(metric, metric.WhichOneof("data"))
         for found in data.data_points:
             attributes = frozenset((pair.key, pair.value.string_value) for pair in found.attributes)
-            if metric.HasField("histogram"):
-                point = Point(found.count, found.sum, tuple(found.bucket_counts))
+            if hasattr(found, "count"):  # an exponential histogram has no buckets that could be compared
+                point = Point(found.count, found.sum, tuple(getattr(found, "bucket_counts", ())))
             else:
                 point = Point(getattr(found, found.WhichOneof("value")))
             if getattr(data, "aggregation_temporality", None) == DELTA:

@@ -2,7 +2,8 @@
 
     OTEL_METRICS_EXPORTER=otlp python tests/recorded_runs.py < /dev/null
 
-What pushes does so after each file and at the end; a page is served until Ctrl-C or the end of the input.
+What pushes does so after each file and at the end; a page is served until Ctrl-C or the end of the input. Processes can
+share the runs: `recorded_runs.py 0 2` replays every second one, `recorded_runs.py 1 2` the others.
 """
 
 import json
@@ -55,8 +56,9 @@ def replay_step(run, record, step, clock):
 def main():
     clock = default.clock = FakeClock()
     agent_otel.configure(prices=PRICES, cost=True)
+    part, parts = map(int, sys.argv[1:] or (0, 1))
     for file in FILES:
-        replay(load(file), clock)
+        replay(load(file)[part::parts], clock)
         assert agent_otel.flush()
     sys.stderr.write(SAID)
     sys.stderr.flush()

@@ -56,7 +56,8 @@ def test_help_lists_every_command_with_what_it_does():
 
     assert done.returncode == 0
     assert "Usage: agent-otel [OPTIONS] COMMAND" in done.stdout
-    assert "demo  Two simulated agents and their production metrics, in this terminal." in done.stdout
+    assert "backends  Where metrics can go; with NAME, its variables for sh." in done.stdout
+    assert "demo      Two simulated agents and their production metrics" in done.stdout
 
 
 def test_the_version_is_the_packages():

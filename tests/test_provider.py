@@ -95,17 +95,6 @@ def test_four_mistakes_are_one_error_that_names_each_and_its_remedy_and_nothing_
     assert threading.active_count() == before
 
 
-def test_a_backend_is_refused_until_there_are_presets(variables):
-    variables(AGENT_OTEL_BACKEND="grafana-cloud", OTEL_METRICS_EXPORTER="none")
-
-    assert mistakes() == [
-        (
-            "AGENT_OTEL_BACKEND='grafana-cloud': this version has no presets for backends: unset it, and set"
-            " OTEL_METRICS_EXPORTER and the OTEL_EXPORTER_* variables"
-        )
-    ]
-
-
 @pytest.mark.parametrize(
     ("exporter", "expected"),
     [
@@ -519,9 +508,9 @@ def test_an_unknown_variable_that_resembles_none_is_told_with_those_there_are():
     done = at.run("agent_otel.configure(exporter='none')", AGENT_OTEL_XYZZY="1", AGENT_OTEL_REQUIRE_TOOLS="1")
 
     assert done.stderr == (
-        "AGENT_OTEL_XYZZY is no variable of agent_otel and changes nothing: known are AGENT_OTEL_RELEASE,"
-        " AGENT_OTEL_AGENTS, AGENT_OTEL_SEMCONV, AGENT_OTEL_ATTRIBUTES, AGENT_OTEL_LIMITS, AGENT_OTEL_STOP_REASONS,"
-        " AGENT_OTEL_PRICES, AGENT_OTEL_COST, AGENT_OTEL_STRICT, AGENT_OTEL_BACKEND\n"
+        "AGENT_OTEL_XYZZY is no variable of agent_otel and changes nothing: known are AGENT_OTEL_BACKEND,"
+        " AGENT_OTEL_RELEASE, AGENT_OTEL_AGENTS, AGENT_OTEL_SEMCONV, AGENT_OTEL_ATTRIBUTES, AGENT_OTEL_LIMITS, AGENT_OTEL_STOP_REASONS,"
+        " AGENT_OTEL_PRICES, AGENT_OTEL_COST, AGENT_OTEL_STRICT\n"
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from agent_otel.artifacts.backends_doc import backends_doc
 from agent_otel.artifacts.metrics_doc import metrics_doc
 
-FILES = {"docs/metrics.md": metrics_doc}
+FILES = {"docs/backends.md": backends_doc, "docs/metrics.md": metrics_doc}
 """Each generated file, from the project's root, and what makes its text."""
 
 

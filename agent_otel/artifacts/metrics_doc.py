@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from agent_otel import catalog
+from agent_otel.artifacts.markdown import table
 from agent_otel.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _HEAD = """\
 <!-- Generated from agent_otel/catalog.py by `make generate`; edit that file instead. -->
@@ -74,17 +70,9 @@ def prometheus_name(metric: catalog.Metric) -> str:
     return "_".join(words)
 
 
-def _row(cells: Iterable[object]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> list[str]:
-    return [_row(head), _row("---" for _ in head), *map(_row, rows)]
-
-
 def _metrics_table() -> list[str]:
     head = ("metric", "instrument, unit", "attributes", "sets", "Prometheus", "what it says", "source")
-    return _table(head, map(_metric_cells, catalog.METRICS))
+    return table(head, map(_metric_cells, catalog.METRICS))
 
 
 def _metric_cells(metric: catalog.Metric) -> tuple[object, ...]:
@@ -138,7 +126,7 @@ def _generations() -> list[str]:
 
 def _attributes_table() -> list[str]:
     head = ("attribute", "values kept", "what it says", "source")
-    return _table(head, map(_attribute_cells, catalog.ATTRIBUTES))
+    return table(head, map(_attribute_cells, catalog.ATTRIBUTES))
 
 
 def _attribute_cells(attribute: catalog.Attribute) -> tuple[object, ...]:

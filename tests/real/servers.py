@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,6 +191,14 @@ class Collector(Server):
         with urlopen(f"http://127.0.0.1:{self.telemetry_port}/metrics", timeout=SECONDS) as answer:
             return answer.read().decode()
 
+    def counted(self, name):
+        """One of those metrics, added up over its labels; 0 while it isn't told."""
+        return _counted(self.telemetry, name)
+
+
+def _counted(page, name):
+    return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE)))
+
 
 class PromQL(Server):
     """A server that answers PromQL over HTTP at `url`."""
@@ -246,6 +255,11 @@ class Prometheus(PromQL):
             ],
             f"{self.url}/-/ready",
         )
+
+    def counted(self, name):
+        """One of its metrics of itself, added up over its labels; 0 while it isn't told."""
+        with urlopen(f"{self.url}/metrics", timeout=SECONDS) as answer:
+            return _counted(answer.read().decode(), name)
 
 
 class VictoriaMetrics(PromQL):
