@@ -48,8 +48,9 @@ types: $(VENV)/.dev  ## strict types of the package, the examples, the scripts a
 layers: $(VENV)/.dev  ## who may import whom
 	$(VENV)/bin/lint-imports --no-logo
 
-generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog
+generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog and from others
 	$(PY) -m agent_otel.artifacts
+	$(PY) scripts/kubernetes.py
 
 pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
 	$(PY) scripts/pictures.py
