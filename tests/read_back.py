@@ -97,18 +97,19 @@ def from_page(families):
 
     assert _strangers(samples, UNDERSCORED) == {"target_info"}
 
-    return _from_samples(samples, UNDERSCORED)
+    return _from_samples([sample for sample in samples if sample[0] != "target_info"], UNDERSCORED)
 
 
 def from_prometheus(series, names=UNDERSCORED):
     """Read the answer to an instant query; what several processes told is added up, and their labels are left out."""
     samples, native = [], []
+    kept = {"le", *names.attributes}
     for found in series:
-        labels = dict(found["metric"])
-        name = labels.pop("__name__")
+        name = found["metric"]["__name__"]
+        labels = {label: value for label, value in found["metric"].items() if label in kept}
         if "histogram" in found:
             native.append((name, labels, found["histogram"][1]))
-        elif "vmrange" not in labels:  # a bucket of VictoriaMetrics, with bounds of its own
+        elif "vmrange" not in found["metric"]:  # a bucket of VictoriaMetrics, with bounds of its own
             samples.append((name, labels, float(found["value"][1])))
 
     assert _strangers(samples + native, names) == set()
@@ -148,7 +149,7 @@ def _from_samples(samples, names):
 
 def _attributes(labels, names):
     keys = names.attributes
-    return frozenset((keys[label], value) for label, value in labels.items() if value and label in keys)
+    return frozenset((keys[label], value) for label, value in labels.items() if value and label != "le")
 
 
 def _each_bucket(metric, counts):
