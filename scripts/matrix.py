@@ -54,6 +54,7 @@ ROWS: Final = (
 SDK_PINS: Final[Mapping[str, Mapping[str, str | None]]] = {
     LOCKED: {},
     "1.43.0": {
+        "azure-monitor-opentelemetry-exporter": None,  # wants the SDK's newest minor version
         "opentelemetry-api": "1.43.0",
         "opentelemetry-configuration": None,  # first released for SDK 1.44
         "opentelemetry-distro": "0.64b0",
@@ -69,6 +70,7 @@ SDK_PINS: Final[Mapping[str, Mapping[str, str | None]]] = {
         "opentelemetry-semantic-conventions": "0.64b0",
     },
     "1.32.0": {
+        "azure-monitor-opentelemetry-exporter": None,
         "deprecated": "1.3.1",
         "googleapis-common-protos": "1.70.0",
         "importlib-metadata": "8.6.1",

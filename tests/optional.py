@@ -23,6 +23,7 @@ INSTALL = {  # where the distribution has another name than the package, or anot
     "pydantic_ai": "pydantic-ai-slim",
 }
 SINCE_SDK = {
+    "azure.monitor.opentelemetry.exporter": (1, 45),
     "mistralai": (1, 33),
     "opentelemetry.configuration": (1, 44),
     "opentelemetry.exporter.prometheus": (1, 43),
