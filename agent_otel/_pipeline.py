@@ -230,4 +230,6 @@ def at_exit() -> None:
     """Shut down, unless that was done, and say so if something was not delivered."""
     pipeline = here.pipeline
     if not here.is_final and not _shut_down(SHUTDOWN_SECONDS, close_pages=False) and pipeline is not None:
-        _logger.warning("agent_otel could not deliver its last metrics within %g s", SHUTDOWN_SECONDS)
+        _logger.warning(
+            "agent_otel could not deliver its last metrics; it waits %g s at the most", SHUTDOWN_SECONDS
+        )

@@ -34,6 +34,8 @@ BACKEND = Backend(
         "No p95: of a histogram the exporter keeps count, sum, least and greatest value alone.",
         "The Collector's way, over OTLP, keeps percentiles: see collector-config.",
         "The exporter is a pre-release, and wants one minor version of the SDK: pip says which.",
+        "It reports on itself to Microsoft: APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL=true stops that.",
+        "With 1.0.0b58 exports hang after an invalid key unless APPLICATIONINSIGHTS_SDKSTATS_DISABLED=true.",
         "It chooses its temporality itself; OTEL_EXPORTER_OTLP_* variables change nothing.",
     ),
 )

@@ -34,6 +34,7 @@ BACKEND = Backend(
     ),
     remarks=(
         "Names keep their dots unless the server runs with -opentelemetry.usePrometheusNaming.",
-        "Exponential histograms become vmrange buckets, deltas stay deltas: both need other queries than Prometheus'.",
+        "Deltas stay deltas, which need other queries than Prometheus'.",
+        "Exponential histograms become vmrange buckets: totals are exact, percentiles over several processes are not.",
     ),
 )
