@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import DefaultAggregation, ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from agent_otel import AgentMetrics, catalog, views
@@ -52,6 +53,7 @@ class Case:
         tools: Tools that each agent calls.
         models: Models that each agent calls.
         rounds: Exports of each process; every agent has one run between two.
+        exponential: Whether histograms are exponential, which Prometheus keeps as native ones, a series each.
     """
 
     instances: int
@@ -59,6 +61,7 @@ class Case:
     tools: int = 8
     models: int = 2
     rounds: int = 3
+    exponential: bool = False
 
     @property
     def runs(self) -> int:
@@ -90,7 +93,8 @@ class Measured:
         packed: Bytes of one export, gzipped.
         seconds: From the first export to the last point in Prometheus.
         series: Series in Prometheus.
-        gateways: The two gateways.
+        balancer: The load balancer.
+        gateways: The two gateways together.
         prometheus: Prometheus.
         idle: Bytes that Prometheus held before.
     """
@@ -101,6 +105,7 @@ class Measured:
     packed: int
     seconds: float
     series: int
+    balancer: Part
     gateways: Part
     prometheus: Part
     idle: int
@@ -113,6 +118,8 @@ CASES: Final = (
     Case(100, agents=8),
     Case(100, tools=32),
     Case(100, models=8),
+    Case(100, exponential=True),
+    Case(1000, exponential=True),
 )
 
 
@@ -130,7 +137,8 @@ def main() -> None:
 
 def exports(case: Case) -> Iterator[tuple[bytes, int]]:
     """Each round's export of a process, and its number of data points."""
-    reader = InMemoryMetricReader()
+    histograms = ExponentialBucketHistogramAggregation() if case.exponential else DefaultAggregation()
+    reader = InMemoryMetricReader(preferred_aggregation={Histogram: histograms})
     resource = Resource({"service.name": "bench", INSTANCE: ANY_INSTANCE})
     provider = MeterProvider([reader], resource, views=views(), shutdown_on_exit=False)
     metrics = AgentMetrics(provider)
@@ -183,7 +191,7 @@ def measure(case: Case) -> Measured:
         Collector(folder, *GATEWAY, name="gateway-2", PROMETHEUS_URL=prometheus.url) as second,
         Balancer(folder, first.endpoint, second.endpoint) as balancer,
     ):
-        idle, servers = prometheus.memory, [first, second, prometheus]
+        idle, servers = prometheus.memory, [first, second, prometheus, balancer]
         before = [server.cpu_seconds for server in servers]
         began = time.perf_counter()
         send(in_order, balancer.endpoint)
@@ -198,6 +206,7 @@ def measure(case: Case) -> Measured:
         packed=len(bodies[-1]),
         seconds=seconds,
         series=series,
+        balancer=parts[3],
         gateways=Part(parts[0].cpu + parts[1].cpu, parts[0].peak + parts[1].peak),
         prometheus=parts[2],
         idle=idle,
@@ -239,10 +248,22 @@ CONFIG: Final = {
     "otlp": {"promote_resource_attributes": [INSTANCE, "service.name"]},
     "storage": {"tsdb": {"out_of_order_time_window": "30m"}},
 }
-HEAD: Final = """\
-| processes | agents, tools, models | points an export | KiB an export, gzipped | points | s | points/s \
-| gateways: CPU µs/point | gateways: peak MiB | series | Prometheus: CPU µs/sample | Prometheus: KiB/series |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+COLUMNS: Final = (
+    "processes",
+    "agents, tools, models",
+    "histograms",
+    "points an export",
+    "KiB an export, gzipped",
+    "points",
+    "s",
+    "points/s",
+    "balancer: CPU µs/point, peak MiB",
+    "gateways: CPU µs/point, peak MiB",
+    "series",
+    "Prometheus: CPU µs/sample",
+    "Prometheus: KiB/series",
+)
+HEAD: Final = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}"
 
 
 def row(measured: Measured) -> str:
@@ -252,13 +273,14 @@ def row(measured: Measured) -> str:
     cells = (
         case.instances,
         f"{case.agents}, {case.tools}, {case.models}",
+        "exponential" if case.exponential else "explicit",
         measured.points // (case.instances * case.rounds),
         f"{measured.raw / 1024:.0f}, {measured.packed / 1024:.1f}",
         measured.points,
         f"{measured.seconds:.1f}",
         f"{measured.points / measured.seconds:.0f}",
-        f"{measured.gateways.cpu * mega / measured.points:.1f}",
-        measured.gateways.peak >> 20,
+        f"{measured.balancer.cpu * mega / measured.points:.1f}, {measured.balancer.peak >> 20}",
+        f"{measured.gateways.cpu * mega / measured.points:.1f}, {measured.gateways.peak >> 20}",
         measured.series,
         f"{measured.prometheus.cpu * mega / samples:.1f}",
         f"{(measured.prometheus.peak - measured.idle) / measured.series / 1024:.1f}",
