@@ -40,7 +40,7 @@ format: $(VENV)/.dev  ## rewrite the code as the formatter and the safe fixes of
 lint: $(VENV)/.dev  ## format, lint rules and spelling, changing nothing
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
-	$(PY) -m codespell_lib $(wildcard *.md .ci agent_otel benchmarks docs examples scripts tests)
+	$(PY) -m codespell_lib $(wildcard *.md .ci agent_otel benchmarks collector-config docs examples scripts tests)
 
 types: $(VENV)/.dev  ## strict types of the package, the examples, the scripts and a user's code
 	$(PY) -m mypy

@@ -202,5 +202,9 @@ def test_every_variable_of_the_list_is_read():
     wrong = dict.fromkeys(settings.VARIABLES, "?:?")
     _, mistakes = settings.read(wrong)
 
-    free = {"AGENT_OTEL_RELEASE", "AGENT_OTEL_AGENTS", settings.BACKEND}  # the last one is read by configure()
+    free = {
+        "AGENT_OTEL_RELEASE",
+        "AGENT_OTEL_AGENTS",
+        settings.BACKEND,
+    }  # the last one is read by configure()
     assert {mistake.partition("=")[0] for mistake in mistakes} == set(settings.VARIABLES) - free

@@ -427,7 +427,9 @@ def test_a_program_whose_collector_is_away_ends_in_bounded_time_and_says_what_it
 
     assert max(slow) < SHUTDOWN_SECONDS + MARGIN
     assert max(fast) < max(slow)
-    assert all("agent_otel could not deliver its last metrics; it waits 5 s at the most" in said for _, said in found)
+    assert all(
+        "agent_otel could not deliver its last metrics; it waits 5 s at the most" in said for _, said in found
+    )
 
 
 @both_temporalities
