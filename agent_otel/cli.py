@@ -16,7 +16,7 @@ from typing import Final
 
 from agent_otel._version import __version__
 
-COMMANDS: Final = ("agent_otel.demo.command",)
+COMMANDS: Final = ("agent_otel.artifacts.command", "agent_otel.demo.command", "agent_otel.prices.command")
 
 _HELP: Final = "Production metrics of AI agents through OpenTelemetry."
 
