@@ -54,6 +54,7 @@ generate: $(VENV)/.dev  ## rewrite the files that derive from the catalog and fr
 
 pictures: $(VENV)/.dev  ## draw the documents' pictures from real output
 	$(PY) scripts/pictures.py
+	$(PY) scripts/dashboard_pictures.py
 
 coverage: COVERAGE := --cov
 coverage: test  ## the tests, then the lines they miss as pages in htmlcov/

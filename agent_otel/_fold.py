@@ -371,13 +371,10 @@ class Fold:
                 self._samples[histogram, (*labels, token_type)].append((count, None))
 
     def _cost(self, provider_and_model: Labels, parts: dict[str, int]) -> float | None:
-        prices = self._prices.of(*provider_and_model)
-        for token_type, price in prices.items():
-            labels = (*provider_and_model, token_type)
-            self._priced[labels] = price
-        if any(count and token_type not in prices for token_type, count in parts.items()):
-            return None
-        return sum(count * prices.get(token_type, 0.0) for token_type, count in parts.items())
+        provider, model = provider_and_model
+        for token_type, price in self._prices.of(provider, model).items():
+            self._priced[provider, model, token_type] = price
+        return self._prices.cost(provider, model, parts)
 
     def _evaluation(
         self, run: MeasuredRun | None, agent: object, version: object, name: object, label: object

@@ -16,7 +16,12 @@ from typing import Final
 
 from agent_otel._version import __version__
 
-COMMANDS: Final = ("agent_otel.artifacts.backends_command", "agent_otel.demo.command")
+COMMANDS: Final = (
+    "agent_otel.artifacts.backends_command",
+    "agent_otel.artifacts.export_command",
+    "agent_otel.demo.command",
+    "agent_otel.prices.command",
+)
 
 _HELP: Final = "Production metrics of AI agents through OpenTelemetry."
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +19,16 @@ from agent_otel import catalog
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
 _logger: Final = logging.getLogger(__name__)
 
 PREFIX: Final = "AGENT_OTEL_"
 BACKEND: Final = f"{PREFIX}BACKEND"
 _SHOWN: Final = 80
+_CHEAPEST: Final = 0.001
+_DEAREST: Final = 10_000
+"""USD per million tokens. In November 2026 cache reads are sold from 0.0011 on, and the dearest output is 600."""
 
 Prices = dict[str, dict[str, dict[str, float]]]
 
@@ -254,23 +258,40 @@ def _switch(raw: object) -> bool:
 
 def _prices(raw: object) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
     table = json_file(raw) if isinstance(raw, (str, os.PathLike)) else raw
-    shape = '{"provider": {"model": {"input": 3, "output": 15}}}, in USD per million tokens'
-    try:
-        return {
-            str(provider): {str(model): _price(model, price) for model, price in models.items()}
-            for provider, models in table.items()  # type: ignore[attr-defined]  # AttributeError is told
+    if mistakes := list(_wrong_prices(table)):
+        raise ValueError("; ".join(mistakes))
+    return {
+        str(provider): {
+            str(model): {kind: float(usd) for kind, usd in price.items()} for model, price in models.items()
         }
-    except AttributeError:
-        raise ValueError(f"write {shape}") from None
+        for provider, models in table.items()  # type: ignore[attr-defined]  # a table, or it is told
+    }
 
 
-def _price(model: str, price: Mapping[str, float]) -> dict[str, float]:
+def _wrong_prices(table: object) -> Iterator[str]:
+    shape = 'write {"provider": {"model": {"input": 3, "output": 15}}}, in USD per million tokens'
+    if not isinstance(table, Mapping):
+        yield shape
+        return
+    for provider, models in table.items():
+        if not isinstance(models, Mapping):
+            yield f"{provider} is no table of models: {shape}"
+            continue
+        for model, price in models.items():
+            if isinstance(price, Mapping) and price:
+                yield from (f"{model}: {mistake}" for mistake in _wrong_price(price))
+            else:
+                yield f"{model} is no table of prices: {shape}"
+
+
+def _wrong_price(price: Mapping[Any, Any]) -> Iterator[str]:
     for kind, usd in price.items():
         if kind not in catalog.TOKEN_TYPES:
-            raise ValueError(f"{model}: {kind} is no token type: use {', '.join(catalog.TOKEN_TYPES)}")
-        if type(usd) not in {int, float} or not 0 <= usd < math.inf:
-            raise ValueError(f"{model}: {kind}: {usd!r} is no price: give USD per million tokens, 0 or more")
-    return {kind: float(usd) for kind, usd in price.items()}
+            yield f"{kind} is no token type: use {', '.join(catalog.TOKEN_TYPES)}"
+        elif type(usd) not in {int, float} or not 0 <= usd < math.inf:
+            yield f"{kind}: {usd!r} is no price: give USD per million tokens, 0 or more"
+        elif usd and not _CHEAPEST <= usd <= _DEAREST:
+            yield f"{kind}: {usd!r} is far from any price: give USD per million tokens, not per token or per thousand"
 
 
 def json_file(path: str | os.PathLike[str]) -> object:

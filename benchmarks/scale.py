@@ -30,7 +30,7 @@ from opentelemetry.sdk.metrics.view import DefaultAggregation, ExponentialBucket
 from opentelemetry.sdk.resources import Resource
 
 from agent_otel import AgentMetrics, catalog, views
-from agent_otel.artifacts.metrics_doc import prometheus_name
+from agent_otel.artifacts.prometheus import metric_name
 from tests.real.servers import Balancer, Collector, Prometheus, Server, until
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def send(bodies: Sequence[bytes], endpoint: str) -> None:
         list(pool.map(post, shares))
 
 
-RUNS: Final = f"sum({prometheus_name(catalog.RUNS)})"
+RUNS: Final = f"sum({metric_name(catalog.RUNS)})"
 GATEWAY: Final = ("base.yaml", "local.yaml", "gateway/gateway.yaml")
 CONFIG: Final = {
     "otlp": {"promote_resource_attributes": [INSTANCE, "service.name"]},

@@ -6,7 +6,7 @@ import pytest
 
 from agent_otel import catalog
 from agent_otel.artifacts.__main__ import FILES
-from agent_otel.artifacts.metrics_doc import prometheus_name
+from agent_otel.artifacts.prometheus import metric_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,9 +19,9 @@ def test_a_generated_file_is_current(name):
 
 
 @pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
-def test_the_page_names_every_metric_with_its_unit_and_its_prometheus_name(metric):
+def test_the_page_names_every_metric_with_its_unit_and_its_metric_name(metric):
     page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if line.startswith(f"| `{metric.name}` |"))
 
     assert f"`{metric.unit}`" in row
-    assert f"`{prometheus_name(metric)}`" in row
+    assert f"`{metric_name(metric)}`" in row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent_otel import catalog
 from agent_otel.artifacts.markdown import table
+from agent_otel.artifacts.prometheus import metric_name
 from agent_otel.settings import Settings
 
 _HEAD = """\
@@ -21,8 +22,6 @@ the closed vocabularies stay, so that totals and rates remain exact. *Prometheus
 the OpenTelemetry Collector and Prometheus' OTLP receiver make of it; a histogram adds `_bucket`, `_sum` and
 `_count`. Dots in attribute names become underscores there.
 """
-
-_UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 
 
 def metrics_doc() -> str:
@@ -56,20 +55,6 @@ def metrics_doc() -> str:
     )
 
 
-def prometheus_name(metric: catalog.Metric) -> str:
-    """The metric's name on a Prometheus page.
-
-    Args:
-        metric: From the catalog.
-    """
-    words = [metric.name.replace(".", "_")]
-    if metric.unit in _UNITS:
-        words.append(_UNITS[metric.unit])
-    if metric.kind == "counter":
-        words.append("total")
-    return "_".join(words)
-
-
 def _metrics_table() -> list[str]:
     head = ("metric", "instrument, unit", "attributes", "sets", "Prometheus", "what it says", "source")
     return table(head, map(_metric_cells, catalog.METRICS))
@@ -81,7 +66,7 @@ def _metric_cells(metric: catalog.Metric) -> tuple[object, ...]:
         f"{metric.kind.replace('_', ' ')}, `{metric.unit}`",
         _short(metric.attributes) or "none",
         metric.cap,
-        f"`{prometheus_name(metric)}`",
+        f"`{metric_name(metric)}`",
         metric.description,
         f"{metric.source} ({metric.stability})",
     )

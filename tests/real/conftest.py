@@ -9,6 +9,14 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-mutants",
+        action="store_true",
+        help="change everything in the alerts, not a fourth of it: minutes",
+    )
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
