@@ -65,8 +65,8 @@ ONCE = """\
                1.5%, cancelled 0.8%, refused 0.8%
                support-bot: completed 93.5%, cancelled 2.3%, human_handoff 1.7%,
                max_steps 1.7%, refused 0.3%, tool_error 0.3%, model_error 0.3%
- about         simulated: one second here is one minute there, and the day
-               before is taken to have been as its last hour
+ about         simulated: one second is a minute, and the day before is taken to
+               have been as the hour before
 """
 
 
@@ -105,6 +105,10 @@ def test_without_its_extra_it_says_in_one_line_what_to_install(missing):
     [
         (["dmeo"], "No such command 'dmeo'"),
         (["demo", "--seconds", "0"], "0 is not in the range 1<=x<=3600"),
+        (
+            ["demo", "--incident", "fire"],
+            "'fire' is not one of 'bad-release', 'tool-outage', 'token-spike', 'loop', 'slow-model'",
+        ),
         (["demo", "--export", "statsd"], "'statsd' is not one of 'prometheus', 'otlp'"),
         (["demo", "--port", "65536"], "65536 is not in the range 0<=x<=65535"),
     ],
