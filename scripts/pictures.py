@@ -10,21 +10,22 @@ from typing import Final
 
 from rich.console import Console
 
+from agent_otel.demo.screen import WIDTH
 from agent_otel.demo.stage import Stage
 
 DEMO: Final = Path(__file__).resolve().parent.parent / "docs" / "images" / "demo.svg"
 SEED: Final = 7
+INCIDENT: Final = "bad-release"
 MINUTES: Final = 30
 
 
 def demo() -> str:
-    """The table that `agent-otel demo --once --seed 7` ends with, as it looks in a terminal."""
-    with closing(Stage(SEED, "none", None)) as stage:
+    """The table that `agent-otel demo --once --seed 7 --incident bad-release` ends with, as it looks in a terminal."""
+    with closing(Stage(SEED, INCIDENT, "none", None)) as stage:
         for _ in range(MINUTES):
-            stage.simulation.advance(60.0)
-        stage.simulation.finish()
-        console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True)
-        console.print(stage.frame(MINUTES, MINUTES))
+            stage.advance()
+        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+        console.print(stage.frame(MINUTES))
         stage.end()
     picture = console.export_svg(title="agent-otel demo", unique_id="demo")
     # No reader's browser is sent elsewhere for a font.

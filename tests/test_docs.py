@@ -121,7 +121,15 @@ def test_the_picture_in_the_readme_shows_what_the_demo_prints():
     pytest.importorskip("rich", reason="pip install 'agent-otel[cli]'")
     picture = (ROOT / "docs/images/demo.svg").read_text(encoding="utf-8")
     shown = re.sub(r"<[^>]+>", " ", picture).replace("&#160;", " ")
-    demo = [sys.executable, "-c", "from agent_otel.cli import main; main()", "demo", "--once", "--seed", "7"]
+    demo = [
+        sys.executable,
+        "-c",
+        "from agent_otel.cli import main; main()",
+        "demo",
+        "--once",
+        "--incident",
+        "bad-release",
+    ]
     printed = subprocess.run(demo, capture_output=True, text=True, check=True).stdout
     figures = [word for word in printed.split() if re.fullmatch(r"\$?\d+\.\d+k?|\d+", word)]
 

@@ -6,7 +6,7 @@ With the module's own functions it reads the same: `agent_otel.run(...)` instead
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent_otel.demo.vendors import Anthropic, NotFoundError, OpenAI, RateLimitError, Tool
@@ -30,18 +30,23 @@ async def support_bot(metrics: AgentMetrics, release: Release, dice: Dice) -> No
         dice: Its chances.
 
     Raises:
+        KeyError: The release has a bug.
         VendorError: The model or a tool failed, and the run with it.
     """
-    client = OpenAI(dice, dice.choices(*release.turns)[0], {"search_docs": 5, "get_order": 4, "refund": 1})
+    picks = {"search_docs": 5, "get_order": 4, "refund": 1}
+    client = OpenAI(dice, dice.choices(*release.turns)[0], picks, release.context)
+    breaks = dice.happens(release.crashes)
     with metrics.run("support-bot", version=release.name, tools=release.tools) as run:
         for _ in run.steps(range(8)):
             item = (await _reply(run, client))["output"][0]
+            if breaks:
+                raise KeyError("order_id")
             if item["type"] == "message":
                 if item["content"][0]["type"] == "refusal":
                     run.stop("refused")
                 return
             await _use(run, release.tools, item["name"], dice)
-            if item["name"] == "refund" and dice.happens(0.15):
+            if item["name"] == "refund" and dice.happens(0.05):
                 run.stop("human_handoff")
                 return
         run.stop("max_steps")
@@ -83,7 +88,10 @@ async def research_planner(metrics: AgentMetrics, release: Release, dice: Dice) 
     Raises:
         VendorError: The model or a tool failed, and the run with it.
     """
-    client = Anthropic(dice, dice.choices(*release.turns)[0], {"web_search": 2, "read_page": 3})
+    turns, picks = dice.choices(*release.turns)[0], {"web_search": 1, "read_page": 1}
+    client = Anthropic(dice, turns, picks, release.model_slowness)
+    if dice.happens(release.loops):
+        client.loop("read_page", 30)
     with metrics.run("research-planner", version=release.name, tools=release.tools) as run:
         for _ in run.steps(range(12)):
             wanted: list[str] = []
@@ -101,19 +109,25 @@ async def research_planner(metrics: AgentMetrics, release: Release, dice: Dice) 
 
 @dataclass(frozen=True)
 class Release:
-    """What is deployed of an agent.
+    """What is deployed of an agent, and how its world behaves.
 
     Args:
         name: Its version.
-        since: From which simulated second on.
         turns: How many turns a task takes, and how often.
         tools: How its tools behave.
+        crashes: How often it breaks off after the first reply, since it has a bug.
+        context: How much longer than usual what it sends to the model is.
+        loops: How often it goes in a circle.
+        model_slowness: How much longer than usual its model takes.
     """
 
     name: str
-    since: float
     turns: tuple[list[int], list[float]]
     tools: Mapping[str, Tool]
+    crashes: float = 0.0
+    context: float = 1.0
+    loops: float = 0.0
+    model_slowness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,46 +138,30 @@ class Agent:
         name: As it measures itself.
         work: One run of it.
         every: The mean seconds between two tasks.
-        releases: What is deployed when, the oldest first.
+        release: What is deployed of it.
     """
 
     name: str
     work: Callable[[AgentMetrics, Release, Dice], Awaitable[None]]
     every: float
-    releases: tuple[Release, ...] = field(default=())
+    release: Release
 
 
-_SEARCH_DOCS: Final = Tool(0.5, not_found=0.03)
-_REFUND: Final = Tool(0.8, broken=0.03)
-_PLANNER_TOOLS: Final = {
-    "web_search": Tool(1.2, stuck=0.01),
-    "read_page": Tool(1.8, not_found=0.05, stuck=0.03),
-}
-
+SUPPORT_BOT: Final = Release(
+    "1.7.2",
+    ([2, 3, 4, 5, 6, 99], [20, 30, 26, 15, 7, 1]),
+    {
+        "search_docs": Tool(0.5, not_found=0.03),
+        "get_order": Tool(0.4, stuck=0.01),
+        "refund": Tool(0.8, broken=0.02),
+    },
+)
+RESEARCH_PLANNER: Final = Release(
+    "3.1.0",
+    ([3, 5, 7, 9, 11, 99], [10, 25, 30, 20, 13, 1]),
+    {"web_search": Tool(1.2, stuck=0.01), "read_page": Tool(1.8, not_found=0.03, stuck=0.02)},
+)
 AGENTS: Final = (
-    Agent(
-        "support-bot",
-        support_bot,
-        every=5.0,
-        releases=(
-            Release(
-                "1.7.2",
-                0.0,
-                ([2, 3, 4, 5, 6, 99], [20, 30, 25, 15, 7, 3]),
-                {"search_docs": _SEARCH_DOCS, "get_order": Tool(0.4, stuck=0.01), "refund": _REFUND},
-            ),
-            Release(  # its orders are looked up in a service that doesn't keep up, and more of its runs go in circles
-                "1.8.0",
-                600.0,
-                ([2, 3, 4, 5, 6, 99], [20, 28, 20, 12, 6, 14]),
-                {"search_docs": _SEARCH_DOCS, "get_order": Tool(1.6, stuck=0.14), "refund": _REFUND},
-            ),
-        ),
-    ),
-    Agent(
-        "research-planner",
-        research_planner,
-        every=20.0,
-        releases=(Release("3.1.0", 0.0, ([3, 5, 7, 9, 11, 99], [10, 25, 30, 20, 10, 5]), _PLANNER_TOOLS),),
-    ),
+    Agent("support-bot", support_bot, 10.0, SUPPORT_BOT),
+    Agent("research-planner", research_planner, 24.0, RESEARCH_PLANNER),
 )

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import click
 
+from agent_otel.demo.incidents import INCIDENTS
+
 
 @click.command("demo")
 @click.option(
     "--seconds", type=click.IntRange(1, 3600), default=30, show_default=True, help="How long it runs."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same runs.")
+@click.option(
+    "--incident",
+    type=click.Choice(list(INCIDENTS)),
+    help="What goes wrong, from the second minute on, for half an hour; an alert notices within 30 minutes.",
+)
 @click.option(
     "--once", is_flag=True, help="Don't wait: print what would stand there at the end, as plain text."
 )
@@ -25,7 +32,14 @@ import click
     help="Of the Prometheus page; 0 for any free one.  [default: 9464]",
 )
 def command(
-    *, seconds: int, seed: int, once: bool, as_json: bool, export: str | None, port: int | None
+    *,
+    seconds: int,
+    seed: int,
+    incident: str | None,
+    once: bool,
+    as_json: bool,
+    export: str | None,
+    port: int | None,
 ) -> None:
     """Two simulated agents and their production metrics, in this terminal.
 
@@ -34,4 +48,4 @@ def command(
     """
     from agent_otel.demo import show  # noqa: PLC0415 -- the SDK and rich, for this command alone
 
-    show.run(show.Options(seconds, seed, once, as_json, export, port))
+    show.run(show.Options(seconds, seed, incident, once, as_json, export, port))

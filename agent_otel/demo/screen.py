@@ -1,13 +1,12 @@
-"""The demo's table: figures as text for a terminal, with or without colours.
+"""The demo's table, for a terminal with or without colours.
 
-Numbers stand right-aligned with their unit. Columns are as wide as the screen allows, so that bars shrink before
-anything is cut; where the encoding has no block characters, bars are made of `#`.
+Where the screen is too narrow, the words of a trend or a status go on in the next line: nothing is cut.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from rich import box
@@ -15,29 +14,35 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from agent_otel import catalog
-from agent_otel.demo import rows as figures
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from agent_otel.demo.rows import Row
+    from agent_otel.demo.evaluator import Firing, Row
 
-    Line = dict[str | None, Row]
+WIDTH: Final = 104
+"""Of the table where there is room: the longest metric, figure, trend and status side by side."""
 
-ALL: Final = "all agents"
-NOTHING: Final = "-"
-
+_STYLES: Final = ("green", "yellow", "bold red")
 _NOTES: Final = {"cost_per_run": " (estimate)"}
-_LABEL: Final = 25
-_GAP: Final = 2
-_NUMBER: Final = 8
-_SHORTEST_BAR: Final = 3
-_WIDEST: Final = 20
-_BLOCKS: Final = "▏▎▍▌▋▊▉█"
-_COLOURS: Final = {"ok": "green", "incomplete": "yellow", "error": "red", "cancelled": "bright_black"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """How a release of an agent does.
+
+    Args:
+        agent: Whose.
+        name: Its version.
+        success: The share of its runs of the last hour that succeeded.
+        runs: How many those are.
+    """
+
+    agent: str
+    name: str
+    success: float
+    runs: float
 
 
 @dataclass(frozen=True)
@@ -45,29 +50,37 @@ class Frame:
     """What there is to show at one moment.
 
     Args:
-        rows: The figures.
+        rows: The health table.
+        firing: The alerts that fire.
+        medians: Of each agent, the p50 of the run time in seconds.
+        stop_reasons: Of each agent, the share of its runs of the last hour that ended so.
+        releases: Those that ran in the last hour.
         running: How many runs are in flight.
-        minute: How long the agents have been at work, in simulated minutes.
-        minutes: How long they will.
+        minute: How long the demo runs, in simulated minutes.
+        minutes: How long it will.
+        incident: What goes wrong, in words.
         export: Where the metrics go.
         about: What is to be known about all this.
         delivered: At the end, whether everything was pushed; None where nothing is.
     """
 
     rows: Sequence[Row]
+    firing: Sequence[Firing]
+    medians: Mapping[str, float]
+    stop_reasons: Mapping[str, Mapping[str, float]]
+    releases: Sequence[Release]
     running: int
     minute: int
     minutes: int
+    incident: str = ""
     export: str = ""
     about: str = ""
     delivered: bool | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the frame out for a width."""
-        agents = list(dict.fromkeys(row.agent for row in self.rows))
-        each = max(_NUMBER, min(_WIDEST, (options.max_width - _LABEL) // len(agents) - _GAP))
-        table = _table(self.rows, agents, each, ascii_only=options.ascii_only)
-        yield Group(self._title(_LABEL + len(agents) * (_GAP + each)), table, Text(), self._below())
+        width = min(WIDTH, options.max_width)
+        yield Group(self._title(width), _table(self.rows, width), Text(), self._below(width))
 
     def _title(self, width: int) -> RenderableType:
         title = Table.grid(expand=True)
@@ -78,114 +91,55 @@ class Frame:
         title.add_row(Text(" agent-otel demo", style="bold"), Text(clock, style="dim"))
         return title
 
-    def _below(self) -> RenderableType:
+    def _below(self, width: int) -> RenderableType:
         notes = Table.grid(padding=(0, 2, 0, 0))
+        notes.width = width
         notes.add_column(style="bold", no_wrap=True)
-        notes.add_column(overflow="fold")
-        for word, text in (
-            ("releases", _releases(self.rows)),
-            ("metrics", self.export),
-            ("about", self.about),
+        notes.add_column(overflow="fold", ratio=1)
+        for word, lines in (
+            ("alerts", map(_alert, self.firing)),
+            ("incident", [self.incident]),
+            ("latency_p50", [", ".join(f"{agent} {each:.1f} s" for agent, each in self.medians.items())]),
+            ("stop reasons", (_shares(agent, shares) for agent, shares in self.stop_reasons.items())),
+            ("releases", _compared(self.releases)),
+            ("metrics", [self.export]),
+            ("about", [self.about]),
         ):
-            if text:
+            if text := "\n".join(lines):
                 notes.add_row(f" {word}", text)
         return notes
 
 
-def shown(row: Row) -> str:
-    """A figure as people read it, with its unit.
-
-    Args:
-        row: Which.
-    """
-    return NOTHING if row.value is None else _UNITS[row.unit](row.value)
-
-
-def _table(rows: Sequence[Row], agents: Sequence[str | None], each: int, *, ascii_only: bool) -> Table:
+def _table(rows: Iterable[Row], width: int) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold"
     )
-    table.add_column(" Metric", no_wrap=True, width=_LABEL)
-    for agent in agents:
-        table.add_column(agent or ALL, justify="right", no_wrap=True, width=each)
-    begun = False
-    for (metric, reason), line in _lines(rows).items():
-        if reason is None:
-            table.add_row(f" {metric}{_NOTES.get(metric, '')}", *(shown(line[agent]) for agent in agents))
-            continue
-        if not begun:
-            table.add_row(f" {metric}")
-            begun = True
-        table.add_row(f"   {reason}", *(_share(line[agent], each, ascii_only=ascii_only) for agent in agents))
+    table.width = width
+    table.add_column(" Metric", no_wrap=True)
+    table.add_column("Current", no_wrap=True)
+    table.add_column("Trend", ratio=1, overflow="fold")
+    table.add_column("Status")
+    for agent, its_rows in groupby(rows, lambda row: row.agent):
+        table.add_row(Text(f" {agent}", style="bold"))
+        for row in its_rows:
+            metric = f"  {row.metric}{_NOTES.get(row.metric, '')}"
+            table.add_row(metric, row.current, row.trend, Text(row.status, style=_STYLES[row.level]))
     return table
 
 
-def _lines(rows: Iterable[Row]) -> dict[tuple[str, str | None], Line]:
-    lines: dict[tuple[str, str | None], Line] = {}
-    for row in rows:
-        if row.release is None:
-            lines.setdefault((row.metric, row.reason), {})[row.agent] = row
-    return lines
+def _alert(firing: Firing) -> str:
+    return f"{firing.severity}: {firing.alert} {' '.join(firing.of.values())}"
 
 
-def _share(row: Row, width: int, *, ascii_only: bool) -> Text:
-    percent = f"{shown(row):>{_NUMBER}}"
-    length = width - _NUMBER
-    if not row.value or length < _SHORTEST_BAR:
-        return Text(percent, style="" if row.value else "dim")
-    colour = _COLOURS[catalog.STOP_REASONS.get(row.reason or "", "incomplete")]
-    return Text(_bar(row.value, length, ascii_only=ascii_only), style=colour) + Text(percent)
+def _shares(agent: str, shares: Mapping[str, float]) -> str:
+    ordered = sorted(shares.items(), key=lambda each: (-each[1], each[0]))
+    return f"{agent}: {', '.join(f'{reason} {100 * share:.1f}%' for reason, share in ordered if share)}"
 
 
-def _bar(share: float, length: int, *, ascii_only: bool) -> str:
-    """A bar of that share of a length; the smallest share still shows."""
-    if ascii_only:
-        return ("#" * math.ceil(share * length)).ljust(length)
-    whole, rest = divmod(math.ceil(share * length * len(_BLOCKS)), len(_BLOCKS))
-    return (_BLOCKS[-1] * whole + _BLOCKS[rest - 1] * (rest > 0)).ljust(length)
-
-
-def _releases(rows: Iterable[Row]) -> str:
-    """How the releases of each agent compare, where it has had several."""
-    agents: dict[str, list[str]] = {}
-    for row in rows:
-        if row.release is not None:
-            agents.setdefault(str(row.agent), []).append(f"{row.release}: {shown(row)} ok ({row.n} runs)")
-    return "\n".join(f"{agent} {', '.join(each)}" for agent, each in agents.items())
-
-
-def _count(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _per_run(value: float) -> str:
-    return f"{value:.1f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"  # noqa: PLR2004 -- three digits are enough
-
-
-def _thousands(value: float) -> str:
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.1f}{unit}"
-    return f"{value:.0f}"
-
-
-def _usd(value: float) -> str:
-    return f"${value:.2f}" if value >= 1 else f"${value:.3f}"
-
-
-_UNITS: Final[Mapping[str, Callable[[float], str]]] = {
-    figures.RUN: _count,
-    figures.RATIO: _percent,
-    figures.SECONDS: _seconds,
-    figures.TOKENS: _thousands,
-    figures.USD: _usd,
-    figures.CALLS: _per_run,
-}
+def _compared(releases: Iterable[Release]) -> Iterator[str]:
+    """How the releases of each agent compare, where it has several."""
+    for agent, each in groupby(releases, lambda release: release.agent):
+        of_one = list(each)
+        if len(of_one) > 1:
+            figures = (f"{one.name} {100 * one.success:.1f}% ok of {one.runs:.0f} runs" for one in of_one)
+            yield f"{agent}: {', '.join(figures)}"

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from agent_otel.demo.screen import Frame
 
-MINUTE: Final = 60.0
-"""Simulated seconds that pass in one second of the demo."""
-
 INTERRUPTED: Final = 130
 
 
@@ -33,6 +30,7 @@ class Options:
     Args:
         seconds: How long the demo runs.
         seed: Of everything that is left to chance.
+        incident: What goes wrong, by name.
         once: Whether to show the end alone, at once.
         as_json: Whether to print JSON.
         export: `prometheus` or `otlp`; None for a page if its extra is installed.
@@ -41,6 +39,7 @@ class Options:
 
     seconds: int
     seed: int
+    incident: str | None
     once: bool
     as_json: bool
     export: str | None
@@ -57,11 +56,11 @@ def run(options: Options) -> None:
         ClickException: The SDK can't be configured so; it says why and what to do.
         SystemExit: With 130, after Ctrl-C.
     """
-    with closing(Stage(options.seed, _exporter(options), options.port)) as stage:
+    with closing(Stage(options.seed, options.incident, _exporter(options), options.port)) as stage:
         frames = _frames(stage, options)
         try:
             if options.as_json:
-                _print_lines(frames, options.seed)
+                _print_lines(frames, options)
             elif options.once or not sys.stdout.isatty():
                 _print_last(frames, stage)
             else:
@@ -79,28 +78,34 @@ def _exporter(options: Options) -> str | None:
 
 
 def _frames(stage: Stage, options: Options) -> Iterator[Frame]:
-    """What there is to show, second by second, and at the end when every run is done."""
+    """What there is to show, second by second, and at the end, when every run is done and pushed."""
     began = time.monotonic()
     for second in range(1, options.seconds + 1):
-        stage.simulation.advance(MINUTE)
+        stage.advance()
         if not options.once:
-            yield stage.frame(second, options.seconds)
+            yield stage.frame(options.seconds)
             time.sleep(max(0.0, began + second - time.monotonic()))
+    last = stage.frame(options.seconds)
     stage.simulation.finish()
-    last, delivered = stage.frame(options.seconds, options.seconds), stage.end()
+    delivered = stage.end()
     yield replace(last, export=stage.export.told(delivered), delivered=delivered)
 
 
-def _print_lines(frames: Iterator[Frame], seed: int) -> None:
+def _print_lines(frames: Iterator[Frame], options: Options) -> None:
     for frame in frames:
         record = {
-            "schema_version": 1,
-            "seed": seed,
+            "schema_version": 2,
+            "seed": options.seed,
+            "incident": options.incident,
             "simulated_minutes": frame.minute,
             "runs_in_flight": frame.running,
             "export": frame.export,
             "delivered": frame.delivered,
             "rows": [asdict(row) for row in frame.rows],
+            "alerts": [asdict(each) for each in frame.firing],
+            "latency_p50": frame.medians,
+            "stop_reasons": frame.stop_reasons,
+            "releases": [asdict(each) for each in frame.releases],
         }
         click.echo(json.dumps(record))
 

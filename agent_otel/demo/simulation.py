@@ -1,4 +1,4 @@
-"""The traffic of the demo: tasks arrive, agents work on them, some users leave, and a release is deployed."""
+"""The traffic of the demo: tasks arrive, agents work on them, some users leave, and something goes wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from agent_otel.demo.agents import AGENTS
+from agent_otel.demo.incidents import LASTS
 from agent_otel.demo.vendors import Dice, VendorError
 
 if TYPE_CHECKING:
     from agent_otel import AgentMetrics
     from agent_otel.demo.agents import Agent, Release
+    from agent_otel.demo.incidents import Incident
     from agent_otel.demo.simulated_time import SimulatedLoop
 
 IMPATIENCE: Final = 0.03
@@ -27,10 +29,21 @@ class Simulation:
         metrics: Measures them; its clock must be the loop's.
         loop: Their time.
         seed: Of everything that is left to chance.
+        incident: What goes wrong.
+        begins: When.
     """
 
-    def __init__(self, metrics: AgentMetrics, loop: SimulatedLoop, seed: int) -> None:
+    def __init__(
+        self,
+        metrics: AgentMetrics,
+        loop: SimulatedLoop,
+        seed: int,
+        incident: Incident | None = None,
+        begins: float = 0.0,
+    ) -> None:
         """Let the first tasks arrive as soon as time advances."""
+        self._incident = incident
+        self._begins = begins
         self.started: Counter[str] = Counter()
         self._metrics = metrics
         self._loop = loop
@@ -54,12 +67,15 @@ class Simulation:
         task.add_done_callback(self._runs.discard)
 
     def _deployed(self, agent: Agent) -> Release:
-        return [release for release in agent.releases if release.since <= self._loop.time()][-1]
+        incident = self._incident
+        if incident and incident.agent == agent.name and 0 <= self._loop.time() - self._begins < LASTS:
+            return incident.release
+        return agent.release
 
     async def _serve(self, agent: Agent, release: Release, dice: Dice) -> None:
         try:
             await agent.work(self._metrics, release, dice)
-        except VendorError:
+        except (VendorError, KeyError):
             return  # as a server would: the user gets an apology, the metrics have the error
 
     def advance(self, seconds: float) -> None:

@@ -105,14 +105,16 @@ class OpenAI:
         dice: Of the run.
         turns: After how many the model answers.
         tools: What it calls, and how often it picks each.
+        context: How much longer than usual the input is.
     """
 
-    def __init__(self, dice: Dice, turns: int, tools: Mapping[str, float]) -> None:
+    def __init__(self, dice: Dice, turns: int, tools: Mapping[str, float], context: float) -> None:
         """Begin a conversation."""
         self._dice = dice
         self._turns = turns
         self._tools = tools
-        self._input = dice.randrange(900, 1500)
+        self._context = context
+        self._input = int(context * dice.randrange(900, 1500))
         self._cached = 0
 
     async def create(self) -> Reply:
@@ -129,14 +131,14 @@ class OpenAI:
         self._turns -= 1
         reply = {"output": [self._item()], "usage": self._usage()}
         self._cached = self._input // 128 * 128
-        self._input += dice.randrange(200, 700)
+        self._input += int(self._context * dice.randrange(200, 700))
         return reply
 
     def _item(self) -> Reply:
         if self._turns > 0:
             (name,) = self._dice.choices(list(self._tools), list(self._tools.values()))
             return {"type": "function_call", "name": name}
-        kind = "refusal" if self._dice.happens(0.02) else "output_text"
+        kind = "refusal" if self._dice.happens(0.01) else "output_text"
         return {"type": "message", "content": [{"type": kind}]}
 
     def _usage(self) -> Reply:
@@ -157,15 +159,27 @@ class Anthropic:
         dice: Of the run.
         turns: After how many the model answers.
         tools: What it calls, and how often it picks each.
+        slowness: How much longer than usual it takes.
     """
 
-    def __init__(self, dice: Dice, turns: int, tools: Mapping[str, float]) -> None:
+    def __init__(self, dice: Dice, turns: int, tools: Mapping[str, float], slowness: float) -> None:
         """Begin a conversation."""
         self._dice = dice
         self._turns = turns
         self._tools = tools
+        self._slowness = slowness
+        self._calls: tuple[int, ...] = (1, 1, 2, 3)
         self._cached = 0
         self._new = dice.randrange(2500, 4500)
+
+    def loop(self, tool: str, calls: int) -> None:
+        """Never answer, and call the same tool again and again.
+
+        Args:
+            tool: Which.
+            calls: How often in each turn.
+        """
+        self._turns, self._tools, self._calls = 1_000_000, {tool: 1}, (calls,)
 
     async def stream(self) -> AsyncIterator[Reply]:
         """One turn of the conversation, chunk by chunk.
@@ -174,17 +188,17 @@ class Anthropic:
             OverloadedError: Now and then.
         """
         dice = self._dice
-        await asyncio.sleep(dice.seconds(0.9))
-        if dice.happens(0.004):
+        await asyncio.sleep(dice.seconds(0.9 * self._slowness))
+        if dice.happens(0.002):
             raise OverloadedError
         yield {"type": "message_start", "message": {"usage": self._usage()}}
         self._cached, self._new = self._cached + self._new, dice.randrange(600, 2600)
         self._turns -= 1
-        names = self._dice.choices(list(self._tools), list(self._tools.values()), k=dice.choice((1, 1, 2, 3)))
+        names = self._dice.choices(list(self._tools), list(self._tools.values()), k=dice.choice(self._calls))
         for name in names if self._turns > 0 else ():
-            await asyncio.sleep(dice.seconds(1.2))
+            await asyncio.sleep(dice.seconds(0.2 * self._slowness))
             yield {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}
-        await asyncio.sleep(dice.seconds(1.8))
+        await asyncio.sleep(dice.seconds(1.8 * self._slowness))
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": self._stop_reason()},
@@ -202,7 +216,7 @@ class Anthropic:
     def _stop_reason(self) -> str:
         if self._turns > 0:
             return "tool_use"
-        return "refusal" if self._dice.happens(0.02) else "end_turn"
+        return "refusal" if self._dice.happens(0.01) else "end_turn"
 
 
 PRICES: Final = {
