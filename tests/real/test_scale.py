@@ -1,6 +1,5 @@
 """The bench of the gateway tier, small: that it measures what it says, and that nothing gets lost on the way."""
 
-import re
 import subprocess
 import sys
 
@@ -25,4 +24,4 @@ def test_every_point_of_every_process_goes_through_the_gateways_and_is_in_the_ta
 
     assert set(rule) == {"---"}
     assert {name: int(table[name]) for name in COLUMNS} == COLUMNS
-    assert all(re.search(r"[1-9]", cell) for cell in row)
+    assert float(table["points/s"]) > 0
