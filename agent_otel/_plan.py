@@ -103,16 +103,17 @@ def read(
     """
     environ = {name: value for name, value in os.environ.items() if name.startswith(_READ)}
     settings, found = team_settings.read(environ, given)
-    preset, mistakes = _asked_for(backend, environ)
+    asked, mistakes = _asked_for(backend, environ)
     found += mistakes
+    preset = asked
     names: tuple[str, ...] = ()
     try:
         names = exporters.chosen(environ, exporter, preset.backend.exporter if preset else "otlp")
     except (AttributeError, TypeError):
         found.append(f"exporter={exporter!r}: give names, such as 'otlp,prometheus'")
     if not environ.get(FILE):
-        if preset is not None:
-            preset, mistakes = _preset.fill(preset, names, os.environ)
+        if asked is not None:
+            preset, mistakes = _preset.fill(asked, names, os.environ)
             found += mistakes
         environ |= preset.variables if preset else {}
         found += exporters.mistakes(
@@ -126,6 +127,8 @@ def read(
     if is_first:
         _warn_of_unknown(environ)
         _warn_of_keys_elsewhere(preset, environ)
+        if asked is not None and preset is None:
+            _preset.warn_of_others(asked, names)
     return Plan(settings, names, environ, service_name, readers, further_views, preset)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import logging
 import os
 import threading
 from contextlib import contextmanager
@@ -21,12 +22,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 from agent_otel import backends
-from agent_otel.backends import GRPC, SignIn
+from agent_otel._urls import is_url, shown
+from agent_otel.backends import GRPC, HTTP, SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agent_otel.backends import Backend, Variable
+
+_logger: Final = logging.getLogger(__name__)
 
 _ANY_SIGNAL: Final = {
     backends.PROTOCOL: "OTEL_EXPORTER_OTLP_PROTOCOL",
@@ -40,7 +44,13 @@ _ANY_SIGNAL: Final = {
 _OFFICIAL: Final = {"otlp": ("otlp", "otlp_proto_http", "otlp_proto_grpc")}
 """The names under which an exporter is asked for, where there are several."""
 
+_BY_NAME: Final = {"otlp_proto_http": HTTP, "otlp_proto_grpc": GRPC}
+"""Those that speak one protocol, whatever the variables say."""
+
 _SHARED: Final = (backends.HEADERS, backends.RESOURCE)
+
+_SHOWN: Final = 4
+"""Characters of a wrong value that a backend's key may have taken the place of."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +110,41 @@ def asked_for(name: str, label: str) -> tuple[Preset | None, list[str]]:
     return Preset(backend, f"{label}={backend.name}"), []
 
 
-def powerless(backend: str, decider: str) -> str:
-    """What to say where a backend can't fill anything in.
+_powerless: Final[set[str]] = set()
+
+
+def warn_of_powerless(backend: str, decider: str) -> None:
+    """Say that a backend can't fill anything in, once in a process.
 
     Args:
         backend: How it was asked for, and its name.
         decider: Who decides instead.
     """
     name = backend.rpartition("=")[2]
-    return (
-        f"{backend} changes nothing, since {decider} decides: set the variables of agent-otel backends {name}"
-    )
+    if name not in _powerless:
+        _powerless.add(name)
+        _logger.warning(
+            "%s changes nothing, since %s decides: set the variables of agent-otel backends %s",
+            backend,
+            decider,
+            name,
+        )
+
+
+def warn_of_others(preset: Preset, names: Sequence[str]) -> None:
+    """Say that a backend fills in nothing, since other exporters than its own are asked for.
+
+    Args:
+        preset: The backend.
+        names: Those exporters; with none, nothing is to be exported, which needs no word.
+    """
+    if names:
+        _logger.warning(
+            "%s changes nothing, since the exporters asked for are %s: ask for %s as well, or leave them out",
+            preset.asked,
+            ",".join(names),
+            preset.backend.exporter,
+        )
 
 
 def fill(preset: Preset, names: Sequence[str], environ: Mapping[str, str]) -> tuple[Preset | None, list[str]]:
@@ -124,7 +158,8 @@ def fill(preset: Preset, names: Sequence[str], environ: Mapping[str, str]) -> tu
     backend, asked = preset.backend, preset.asked
     if not any(preset.is_of(name) for name in names):
         return None, []
-    protocol = GRPC if "otlp_proto_grpc" in names else _set(backends.PROTOCOL, environ)[1].lower()
+    by_name = [_BY_NAME[name] for name in names if name in _BY_NAME]
+    protocol = by_name[0] if by_name else _set(backends.PROTOCOL, environ)[1].lower()
     sign_in = _sign_in(backend, environ)
     templates = _unset(backend.standard(sign_in, protocol), environ) | dict(backend.environment)
     values, found = _values(backend, templates.values(), environ, asked)
@@ -140,7 +175,7 @@ def fill(preset: Preset, names: Sequence[str], environ: Mapping[str, str]) -> tu
         for name, template in templates.items()
     }
     variables |= {
-        name: f"{environ[read_from]},{variables[name]}"
+        name: f"{variables[name]},{environ[read_from]}"
         for name in _SHARED
         if name in variables and (read_from := _set(name, environ)[0])
     }
@@ -187,6 +222,7 @@ def _values(
     backend: Backend, templates: Iterable[str], environ: Mapping[str, str], asked: str
 ) -> tuple[dict[str, str], list[str]]:
     needed = {name for template in templates for name in backends.places(template)}
+    has_secrets = any(variable.is_secret for variable in backend.variables)
     values: dict[str, str] = {}
     found: list[str] = []
     for variable in backend.variables:
@@ -194,26 +230,29 @@ def _values(
             given = environ.get(variable.name, "").strip() or variable.default
             if given is None:
                 found.append(f"{asked} needs {variable.name}, {variable.what}: {variable.where}")
-            elif mistake := _mistake(variable, given):
+            elif mistake := _mistake(variable, given, is_beside_secrets=has_secrets):
                 found.append(mistake)
             else:
                 values[variable.name] = _value(variable, given)
     return values, found
 
 
-def _mistake(variable: Variable, given: str) -> str:
-    if variable.takes(given):
+def _mistake(variable: Variable, given: str, *, is_beside_secrets: bool) -> str:
+    if variable.takes(given) and (not variable.is_url or is_url(given)):
         return ""
     if variable.is_secret:
         return f"{variable.name} isn't {variable.what}, by its shape: copy it again: {variable.where}"
     allowed = (
         f"use one of {', '.join(variable.choices)}" if variable.choices else f"write it as {variable.example}"
     )
-    return f"{variable.name}={given!r}: {allowed}; it is {variable.what}: {variable.where}"
+    value = shown(given)
+    if is_beside_secrets and not value.startswith(("http://", "https://")) and len(value) > _SHOWN:
+        value = f"{value[:_SHOWN]}..."  # a key may stand in the wrong variable
+    return f"{variable.name}={value!r}: {allowed}; it is {variable.what}: {variable.where}"
 
 
 def _value(variable: Variable, given: str) -> str:
-    return given.removesuffix("/") if variable.is_url else variable.choices.get(given, given)
+    return given.rstrip("/") if variable.is_url else variable.choices.get(given, given)
 
 
 def _base64(values: Mapping[str, str]) -> Callable[[str, str], str]:
@@ -227,6 +266,8 @@ def _refused(backend: Backend, names: Sequence[str], environ: Mapping[str, str])
         found.append(f"exporter otlp_proto_grpc: {backend.protocol.why}: use otlp")
     for name, choice in backend.choices.items():
         variable, value = _set(name, environ)
+        if name == backends.PROTOCOL and "otlp" not in names:
+            continue  # the exporter's name decides
         if value.lower() in backends.WORDS[name] and value.lower() not in choice.takes:
             takes = " or ".join(choice.takes)
             found.append(f"{variable}={value!r}: {choice.why}: use {takes}, or unset it")

@@ -25,6 +25,7 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 
+from agent_otel._answers import Answers
 from agent_otel._buckets import fewer_buckets
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
     from opentelemetry.sdk.metrics import MeterProvider
-
-    from agent_otel._answers import Answers
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Watched(MetricExporter):
 
     Args:
         make: Builds the real one; called again in a forked child, which must not share its parent's connection.
-        answers: Who says what became of the exports to a backend.
+        answers: Who hears what the exports are answered; one for no backend in particular if none is given.
         most_buckets: Of a histogram; finer ones are merged.
     """
 
@@ -55,7 +54,7 @@ class Watched(MetricExporter):
     ) -> None:
         """Build the exporter and take over its preferences."""
         self._make = make
-        self._answers = answers
+        self._answers = answers or Answers()
         self._most_buckets = most_buckets
         self.exporter = self._made()
         super().__init__(
@@ -69,8 +68,7 @@ class Watched(MetricExporter):
 
     def _made(self) -> MetricExporter:
         exporter = self._make()
-        if self._answers is not None:
-            self._answers.listen_to(exporter)
+        self._answers.listen_to(exporter)
         return exporter
 
     @property
@@ -104,13 +102,14 @@ class Watched(MetricExporter):
             return self.last
         if self._is_stale:
             self.exporter, self._is_stale = self._made(), False
-        self.last, self._is_busy = MetricExportResult.FAILURE, True
+        result = self.last = MetricExportResult.FAILURE
+        self._is_busy = True
         try:
-            self.last = self.exporter.export(data, timeout_millis=timeout_millis, **kwargs)
+            result = self.exporter.export(data, timeout_millis=timeout_millis, **kwargs)
         finally:
+            if self._answers.delivered(taken=result is MetricExportResult.SUCCESS):
+                self.last = result
             self._is_busy = False
-            if self._answers is not None:
-                self._answers.tell(failed=self.last is not MetricExportResult.SUCCESS)
         return self.last
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:

@@ -19,7 +19,7 @@ from opentelemetry import metrics
 
 from agent_otel import agent_metrics
 from agent_otel import settings as team_settings
-from agent_otel._preset import powerless
+from agent_otel._preset import warn_of_powerless
 from agent_otel._recorder import keeps_nothing
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def pre_instrument() -> None:
     count, while the declared agents' run counts start at 0 now.
     """
     if name := os.environ.get(team_settings.BACKEND, "").strip():
-        _logger.warning(powerless(f"{team_settings.BACKEND}={name}", "opentelemetry-instrument"))
+        warn_of_powerless(f"{team_settings.BACKEND}={name}", "opentelemetry-instrument")
     if os.environ.get(f"{team_settings.PREFIX}AGENTS", "").strip():
         _record_on(None)
 

@@ -14,16 +14,15 @@ import importlib
 import inspect
 import logging
 import math
-import re
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
 from agent_otel._answers import Answers
 from agent_otel._preset import in_environment
 from agent_otel._readers import Page, Readers, Watched, page_reader
+from agent_otel._urls import is_url, shown
 from agent_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -110,7 +109,8 @@ def mistakes(
         found += _choice_mistakes(_CHOICES, environ)
         found += _number_mistakes(_TIMEOUTS, "seconds", environ)
         found += _url_mistakes(
-            environ, is_grpc=protocol_of(environ)[1] == "grpc" or "otlp_proto_grpc" in names
+            environ,
+            is_grpc="otlp_proto_grpc" in names or ("otlp" in names and protocol_of(environ)[1] == "grpc"),
         )
     return found
 
@@ -179,30 +179,17 @@ def _is_positive(text: str) -> bool:
 
 
 def _url_mistakes(environ: Mapping[str, str], *, is_grpc: bool) -> list[str]:
-    is_right = _is_target if is_grpc else _is_url
+    is_right = _is_target if is_grpc else is_url
     return [
-        f"{variable}={_shown(environ[variable])}: use a URL, such as http://localhost:4318"
+        f"{variable}={shown(environ[variable])!r}: use a URL, such as http://localhost:4318"
         for variable in _URLS
         if environ.get(variable, "").strip() and not is_right(environ[variable].strip())
     ]
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
 def _is_target(text: str) -> bool:
     """Whether gRPC can dial it, which also takes `host:port` and its own schemes."""
-    return _is_url(text) or text.startswith(("dns:", "unix:", "ipv4:", "ipv6:")) or _is_url(f"http://{text}")
-
-
-def _shown(url: str) -> str:
-    """The URL without the password that may stand in it."""
-    return repr(re.sub(r"[^/]*@", "***@", url))
+    return is_url(text) or text.startswith(("dns:", "unix:", "ipv4:", "ipv6:")) or is_url(f"http://{text}")
 
 
 def protocol_of(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -181,7 +181,7 @@ def _from_config_file(plan: Plan) -> MeterProvider:
             "OTEL_CONFIG_FILE decides: service_name, readers and views of configure() change nothing"
         )
     if plan.preset is not None:
-        _logger.warning(_preset.powerless(plan.preset.asked, _plan.FILE))
+        _preset.warn_of_powerless(plan.preset.asked, _plan.FILE)
     if keeps_nothing(metrics.get_meter_provider()):
         _apply_config_file(plan.environ[_plan.FILE])
     present = metrics.get_meter_provider()
@@ -213,7 +213,7 @@ def _use(present: MeterProvider, plan: Plan) -> MeterProvider:
         " give that provider agent_otel.views(), or let configure() come first"
     )
     if plan.preset is not None:
-        _logger.warning(_preset.powerless(plan.preset.asked, "that provider"))
+        _preset.warn_of_powerless(plan.preset.asked, "that provider")
     _record_on(present, plan)
     return present
 

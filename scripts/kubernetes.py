@@ -210,8 +210,8 @@ def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
 
 def _with_ports(value: Any) -> Any:
     """The same with each OTELCOL_..._PORT as its default: a number where it stands alone."""
-    if isinstance(value, dict):
-        return {key: _with_ports(part) for key, part in value.items()}
+    if isinstance(value, dict):  # without what refuses an empty port
+        return {key: _with_ports(part) for key, part in value.items() if not key.endswith("_PORT")}
     if isinstance(value, list):
         return [_with_ports(part) for part in value]
     if not isinstance(value, str):

@@ -60,6 +60,11 @@ def must_be_set(command):
     )
 
 
+def may_be_set():
+    """Each variable that has a default which isn't empty, with every file that reads it."""
+    return [(file, name) for file in FILES for name, default in sorted(variables_of(file).items()) if default]
+
+
 def components(config):
     """The types of its components, by kind."""
     kinds = ("receivers", "processors", "connectors", "exporters", "extensions")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
@@ -28,7 +29,7 @@ from agent_otel._pipeline import Pipeline
 from agent_otel._readers import Watched
 from agent_otel.artifacts.backend_block import block
 from tests import receivers as at
-from tests.optional import need
+from tests.optional import do_without, need
 
 OTLP = "OTEL_EXPORTER_OTLP_"
 HTTP = "http/protobuf"
@@ -343,14 +344,36 @@ def test_over_grpc_the_endpoint_is_the_one_of_grpc(read):
 def test_headers_are_the_users_and_the_backends_by_name(variable, read):
     filled = preset(read, "honeycomb", **{variable: "X-Honeycomb-Dataset=mine,tenant=a"}).variables
 
-    assert "X-Honeycomb-Dataset=mine,tenant=a,x-honeycomb-team=hcaik_1" == filled[f"{OTLP}METRICS_HEADERS"]
+    assert "x-honeycomb-team=hcaik_1,X-Honeycomb-Dataset=mine,tenant=a" == filled[f"{OTLP}METRICS_HEADERS"]
+
+
+def test_the_exporters_name_decides_the_protocol_and_not_the_variable(read):
+    asked = {"OTEL_METRICS_EXPORTER": "otlp_proto_http", f"{OTLP}PROTOCOL": "grpc"}
+    collector = preset(read, "collector", **asked).variables
+    datadog = preset(read, "datadog", **asked).variables  # which speaks no gRPC
+
+    assert "http://localhost:4318/v1/metrics" == collector[f"{OTLP}METRICS_ENDPOINT"]
+    assert "https://otlp.datadoghq.com/v1/metrics" == datadog[f"{OTLP}METRICS_ENDPOINT"]
+
+
+@pytest.mark.parametrize(("exporter", "is_told"), [("prometheus,console", True), ("none", False)])
+def test_exporters_that_are_not_the_backends_are_told_once_and_none_is_not(exporter, is_told, read, caplog):
+    need_page()
+    for is_first in (True, False):
+        read(is_first=is_first, AGENT_OTEL_BACKEND="datadog", OTEL_METRICS_EXPORTER=exporter)
+
+    told = (
+        "AGENT_OTEL_BACKEND=datadog changes nothing, since the exporters asked for are prometheus,console: ask for"
+        " otlp as well, or leave them out"
+    )
+    assert ([told] if is_told else []) == caplog.messages
 
 
 def test_headers_of_metrics_alone_are_read_where_both_are_set_as_the_exporter_does(read):
     theirs = {f"{OTLP}HEADERS": "traces=1", f"{OTLP}METRICS_HEADERS": "metrics=1"}
 
     assert (
-        "metrics=1,api-key=0123NRAL"
+        "api-key=0123NRAL,metrics=1"
         == preset(read, "new-relic", **theirs).variables[f"{OTLP}METRICS_HEADERS"]
     )
 
@@ -374,7 +397,7 @@ def test_no_variable_is_asked_for_where_the_user_sets_the_endpoint(read):
 @pytest.mark.parametrize(
     ("theirs", "expected"),
     [
-        ("service.name=bot", "service.name=bot,gcp.project_id=my-project-123"),
+        ("service.name=bot", "gcp.project_id=my-project-123,service.name=bot"),
         ("gcp.project_id=other", None),
     ],
 )
@@ -429,8 +452,8 @@ KNOWN = ", ".join(backends.NAMES)
             [
                 "DD_API_KEY isn't an API key, by its shape: copy it again: Organization Settings > API Keys",
                 (
-                    "DD_SITE='datadog.com': use one of datadoghq.com, us3.datadoghq.com, us5.datadoghq.com, datadoghq.eu,"
-                    " ap1.datadoghq.com, ap2.datadoghq.com; it is the site: the address of the browser's page, without app."
+                    "DD_SITE='data...': use one of datadoghq.com, us3.datadoghq.com, us5.datadoghq.com, datadoghq.eu,"
+                    " ap1.datadoghq.com, ap2.datadoghq.com; it is the site: the address in the browser, without app."
                 ),
             ],
         ),
@@ -443,7 +466,64 @@ KNOWN = ", ".join(backends.NAMES)
             [
                 (
                     "DT_ENV_ID='https://x.live.dynatrace.com': write it as abc12345; it is the id of the environment:"
-                    " the browser's address: https://ID.apps.dynatrace.com"
+                    " the address in the browser, https://ID.apps.dynatrace.com"
+                )
+            ],
+        ),
+        (
+            {
+                "AGENT_OTEL_BACKEND": "victoriametrics",
+                "VICTORIAMETRICS_URL": "http://user:PASSW@vm:8428/?token=SECRET",
+            },
+            [
+                (
+                    "VICTORIAMETRICS_URL='http://***@vm:8428/?***': write it as http://victoriametrics:8428; it is the"
+                    " address of VictoriaMetrics: -httpListenAddr of the server; of a cluster that of vminsert with"
+                    " /insert/0"
+                )
+            ],
+        ),
+        *[
+            (
+                {"AGENT_OTEL_BACKEND": "prometheus-otlp", "PROMETHEUS_URL": wrong},
+                [
+                    (
+                        f"PROMETHEUS_URL={told!r}: write it as http://prometheus:9090; it is the address of Prometheus:"
+                        " without a path, unless --web.route-prefix sets one"
+                    )
+                ],
+            )
+            for wrong, told in [
+                ("http:///", "http:///"),
+                ("http://h:99999", "http://h:99999"),
+                ("http://h#x", "http://h?***"),
+            ]
+        ],
+        (
+            {
+                "AGENT_OTEL_BACKEND": "grafana-cloud",
+                "GRAFANA_CLOUD_OTLP_ENDPOINT": "glc_SECRET",
+                "GRAFANA_CLOUD_INSTANCE_ID": "glc_SECRET",
+                "GRAFANA_CLOUD_API_KEY": "123456",
+            },
+            [
+                (
+                    "GRAFANA_CLOUD_OTLP_ENDPOINT='glc_...': write it as"
+                    " https://otlp-gateway-prod-eu-west-2.grafana.net/otlp; it is the OTLP endpoint of the stack: Cloud"
+                    " Portal > your stack > OpenTelemetry > Configure"
+                ),
+                (
+                    "GRAFANA_CLOUD_INSTANCE_ID='glc_...': write it as 123456; it is the number of the stack: Cloud"
+                    " Portal > your stack > OpenTelemetry > Configure"
+                ),
+            ],
+        ),
+        (
+            {"AGENT_OTEL_BACKEND": "cloudwatch", "CLOUDWATCH_API_KEY": "k", "AWS_REGION": "cn-north-1"},
+            [
+                (
+                    "AWS_REGION='cn-n...': write it as eu-central-1; it is the region: the region menu of the"
+                    " console"
                 )
             ],
         ),
@@ -542,10 +622,10 @@ def test_a_missing_variable_is_named_with_where_it_is_found_and_a_secret_is_neve
                 f"AGENT_OTEL_BACKEND={name} needs {variable.name}, {variable.what}: {variable.where}"
             ]
         if variable.is_secret:
-            told = wrong(AGENT_OTEL_BACKEND=name, **{**SET[name], variable.name: 'shown, "or not"'})
-            assert [
-                f"{variable.name} isn't {variable.what}, by its shape: copy it again: {variable.where}"
-            ] == told
+            for value in ('shown, "or not"', "shown\u200b", "\u201cshown\u201d", "sh\x7fown", "sh\xa0own"):
+                assert [
+                    f"{variable.name} isn't {variable.what}, by its shape: copy it again: {variable.where}"
+                ] == wrong(AGENT_OTEL_BACKEND=name, **{**SET[name], variable.name: value})
 
 
 def test_an_exporter_too_old_to_sign_in_by_a_provider_is_a_mistake(wrong, packages, monkeypatch):
@@ -583,6 +663,7 @@ def test_the_block_for_sh_gives_exactly_what_is_filled_in(name, read, packages):
         ("honeycomb", {"HONEYCOMB_REGION": "eu", "HONEYCOMB_DATASET": "bots"}),
         ("datadog", {"DD_SITE": "us5.datadoghq.com"}),
         ("victoriametrics", {"VICTORIAMETRICS_URL": "http://victoria:8428/insert/0/"}),
+        ("victoriametrics", {"VICTORIAMETRICS_URL": "http://victoria:8428//"}),
         ("google-cloud", {"OTEL_RESOURCE_ATTRIBUTES": "service.name=bot"}),
     ],
 )
@@ -592,9 +673,57 @@ def test_so_it_does_in_another_region(name, given, read, packages):
     assert filled == by_sh(name, SET.get(name, {}) | given)
 
 
-def by_sh(name, given):
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_the_block_gives_the_same_in_bash(name, read, packages):
+    if not shutil.which("bash"):
+        do_without("no bash: apt-get install bash")
+
+    assert by_sh(name, SET.get(name, {})) == by_sh(name, SET.get(name, {}), "bash")
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "bash"])
+def test_no_block_is_a_syntax_error(shell):
+    if not shutil.which(shell):
+        do_without(f"no {shell}: apt-get install {shell}")
+    wrong = {
+        name: done.stderr
+        for name in backends.NAMES
+        if (
+            done := subprocess.run(
+                [shell, "-n"],
+                input=block(backends.named(name)),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        ).returncode
+    }
+
+    assert {} == wrong
+
+
+def test_what_is_told_of_a_variable_can_be_quoted_in_sh():
+    told = [
+        text
+        for name in backends.NAMES
+        for variable in backends.named(name).variables
+        for text in (variable.what, variable.where, variable.default or "", *variable.choices)
+    ]
+
+    assert [] == [text for text in told if set(text) & set("'\"`${}\\")]
+
+
+def test_a_resource_attribute_of_the_users_wins_in_the_block_too():
+    theirs = {"OTEL_RESOURCE_ATTRIBUTES": "gcp.project_id=other"}
+    attributes = by_sh("google-cloud", SET["google-cloud"] | theirs)["OTEL_RESOURCE_ATTRIBUTES"]
+
+    # Of two attributes of one name the SDK keeps the last.
+    assert "gcp.project_id=my-project-123,gcp.project_id=other" == attributes
+
+
+def by_sh(name, given, shell="sh"):
     """What a shell's variables are after the block."""
-    done = in_sh(name, given)
+    done = in_sh(name, given, shell)
     assert done.returncode == 0, done.stderr
     names = set(backends.named(name).environment)
     return {
@@ -604,10 +733,10 @@ def by_sh(name, given):
     }
 
 
-def in_sh(name, given):
+def in_sh(name, given, shell="sh"):
     look = f"exec '{sys.executable}' -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     return subprocess.run(
-        ["sh", "-e", "-c", block(backends.named(name)) + look],
+        [shell, "-e", "-c", block(backends.named(name)) + look],
         env={"PATH": os.environ["PATH"], **given},
         capture_output=True,
         text=True,
@@ -623,6 +752,12 @@ def in_sh(name, given):
             "new-relic",
             {**SET["new-relic"], "NEW_RELIC_REGION": "mars"},
             "NEW_RELIC_REGION is one of us, eu, jp, gov",
+        ),
+        ("datadog", {**SET["datadog"], "DD_SITE": "datadoghq.moon"}, "DD_SITE is one of datadoghq.com, us3."),
+        (
+            "dynatrace",
+            {"DT_ENV_ID": "abc12345"},
+            "DT_API_TOKEN: an access token with the scope metrics.ingest: Access Tokens > Generate new token",
         ),
     ],
 )
@@ -689,6 +824,31 @@ def test_the_exporters_own_reader_of_headers_decodes_what_is_filled_in(name, exp
     headers = preset(read, name).variables[f"{OTLP}METRICS_HEADERS"]
 
     assert expected == parse_env_headers(headers, liberal=True)
+
+
+def decoded(header):
+    """The user and password of a header for HTTP Basic."""
+    scheme, _, rest = header.partition(" ")
+    return base64.b64decode(rest).decode() if scheme == "Basic" else ""
+
+
+@pytest.mark.parametrize("name", [name for name in SET if name in BY_OTLP and name != "google-cloud"])
+def test_every_character_that_a_key_may_have_reaches_the_header_beside_any_header_of_the_users(
+    name, read, caplog
+):
+    (secret,) = [variable for variable in backends.named(name).variables if variable.is_secret]
+    key = "".join(
+        character for character in map(chr, range(sys.maxunicode + 1)) if secret.takes(f"a{character}b")
+    )
+    theirs = {secret.name: key, f"{OTLP}HEADERS": "tenant=a;b,nonsense,x-other=1"}
+    headers = read(AGENT_OTEL_BACKEND=name, **SET[name] | theirs).filled[f"{OTLP}METRICS_HEADERS"]
+    parsed = parse_env_headers(headers, liberal=True)
+    sent = " ".join([*parsed.values(), *(decoded(value) for value in parsed.values())])
+
+    assert len(key) > 80
+    assert key in sent
+    assert "1" == parsed["x-other"]
+    assert key not in caplog.text
 
 
 def test_a_vendors_own_exporter_is_built_with_its_variable_in_the_environment(read, built):
@@ -849,43 +1009,7 @@ def collected(*values):
     return reader.get_metrics_data()
 
 
-class Said:
-    """What a server answered, as `requests` gives it."""
-
-    def __init__(self, status, body=b"", kind="text/plain"):
-        self.ok = status < 400
-        self.content, self.text = body, body.decode(errors="replace")
-        self.headers = {"Content-Type": kind}
-
-
-class Speaking(Answering):
-    """An exporter over HTTP whose server says something before it answers, if it is no plain answer."""
-
-    def __init__(self, *answers):
-        super().__init__(*answers)
-        self._session = SimpleNamespace(hooks={})
-
-    def export(self, metrics_data, **_):
-        said, answer = super().export(metrics_data)
-        for hear in self._session.hooks["response"]:
-            hear(said, timeout=1)
-        return answer
-
-
 GOOD, BAD = MetricExportResult.SUCCESS, MetricExportResult.FAILURE
-
-
-def rejecting(points, message):
-    service = need("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
-    answer = service.ExportMetricsServiceResponse()
-    answer.partial_success.rejected_data_points = points
-    answer.partial_success.error_message = message
-    return Said(200, answer.SerializeToString(), "application/x-protobuf")
-
-
-def status(message):
-    body = need("google.rpc.status_pb2").Status(message=message).SerializeToString()
-    return Said(400, body, "application/x-protobuf")
 
 
 def test_a_backend_that_fails_is_told_once_until_it_takes_something_again(caplog):
@@ -901,46 +1025,6 @@ def test_a_backend_that_fails_is_told_once_until_it_takes_something_again(caplog
 
     assert [1, 1, 1, "raised", 2, 2, 2] == seen
     assert ["exports to datadog fail: check DD_SITE."] * 2 == caplog.messages
-
-
-def said_of(caplog, *answers):
-    watched = Watched(lambda: Speaking(*answers), Answers("it", "check KEY", ["hidden"]))
-    for _ in answers:
-        watched.export(collected(1))
-    return caplog.messages
-
-
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        (Said(403, b"Forbidden:\n the key hidden is wrong"), " It answers: Forbidden: the key *** is wrong"),
-        (Said(503, b"x" * 1000), f" It answers: {'x' * 300}"),
-        (Said(500), ""),
-        (Said(400, b"\xff no protobuf", "application/x-protobuf"), ""),
-    ],
-)
-def test_its_own_words_are_told_without_a_key_that_it_repeats(answer, told, caplog):
-    assert [f"exports to it fail: check KEY.{told}"] == said_of(caplog, (answer, BAD))
-
-
-def test_the_words_of_a_status_are_told(caplog):
-    assert ["exports to it fail: check KEY. It answers: unknown key"] == said_of(
-        caplog, (status("unknown key"), BAD)
-    )
-
-
-def test_points_that_it_rejects_are_told_once_for_each_reason(caplog):
-    answers = [
-        rejecting(2, "bad name"),
-        rejecting(2, "bad name"),
-        rejecting(0, "soon refused"),
-        Said(200, b"ok"),
-    ]
-
-    assert [
-        "it rejects a part of what it gets: 2 points: bad name",
-        "it rejects a part of what it gets: soon refused",
-    ] == said_of(caplog, *((answer, GOOD) for answer in answers))
 
 
 def test_what_to_check_are_the_backends_variables_and_its_block(read):
@@ -1075,6 +1159,24 @@ def test_under_the_wrapper_a_backend_changes_nothing_and_says_which_command_help
         "AGENT_OTEL_BACKEND=datadog changes nothing, since opentelemetry-instrument decides: set the variables of"
         " agent-otel backends datadog" in done.stderr
     )
+
+
+def test_with_configure_under_the_wrapper_it_is_said_once():
+    need("opentelemetry.distro", "pip install opentelemetry-distro")
+    need("opentelemetry.exporter.otlp.proto.http.metric_exporter", "pip install 'agent-otel[otlp]'")
+    done = at.run(
+        "agent_otel.configure()",
+        *at.WRAPPER,
+        AGENT_OTEL_BACKEND="collector",
+        OTEL_METRICS_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_EXPORTER_OTLP_TIMEOUT=1,
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+    )
+
+    assert 1 == done.stderr.count("AGENT_OTEL_BACKEND=collector changes nothing")
 
 
 def test_with_another_provider_a_backend_changes_nothing_and_says_so():

@@ -44,8 +44,6 @@ def _variable(variable: Variable) -> list[str]:
     if not variable.choices:
         return lines
     lines[0] += f"; one of {', '.join(variable.choices)}"
-    if all(given == meant for given, meant in variable.choices.items()):
-        return lines
     meant_as = variable.name.lower()
     return [
         lines[0],
@@ -60,16 +58,16 @@ def _variable(variable: Variable) -> list[str]:
 def _value(backend: Backend, name: str, template: str) -> str:
     def one(place: str) -> str:
         variable = backend.variable(place)
-        if any(given != meant for given, meant in variable.choices.items()):
+        if variable.choices:
             return f"${{{place.lower()}}}"
-        return f"${{{place}%/}}" if variable.is_url else f"${{{place}}}"
+        return f"${{{place}%${{{place}##*[!/]}}}}" if variable.is_url else f"${{{place}}}"
 
     def both(user: str, password: str) -> str:
         return f"""$(printf %s "${{{user}}}:${{{password}}}" | base64 | tr -d '\\n')"""
 
     value = backends.filled(template, one, both)
     if name == backends.RESOURCE:
-        value = f"${{{name}:+${name},}}{value}"
+        value += f"${{{name}:+,${name}}}"
     return shlex.quote(value) if value == template else f'"{value}"'
 
 

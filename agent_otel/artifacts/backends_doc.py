@@ -24,8 +24,10 @@ AGENT_OTEL_BACKEND=datadog DD_API_KEY=... python app.py
 
 - It stands for the standard `OTEL_*` variables in the block of its section, and fills in those that nobody has set:
   yours stand, headers and resource attributes by name.
-- A missing key, a wrong region, or a setting of yours that the backend is known to refuse is a `ConfigurationError`
-  that says what to do, before anything is sent.
+- A missing key, a key or region that can't be one by its shape, a region that isn't in the vendor's list where that
+  is closed, or a setting of yours that the backend is known to refuse is a `ConfigurationError` that says what to do,
+  before anything is sent. A well-formed key or region that there isn't shows at the first export: a line in the log
+  gives the vendor's answer and the variables to check.
 - `agent-otel backends` lists them; `agent-otel backends datadog` prints the block, for programs whose provider
   agent_otel doesn't build: under `opentelemetry-instrument`, with `OTEL_CONFIG_FILE`, in other languages.
 - Keys go to the exporter alone: never into a log, and not into the environment of other processes.

@@ -72,8 +72,8 @@ class Variable:
 
     Args:
         name: The vendor's own name, wherever there is one.
-        what: What it is, as a noun.
-        where: Where its value is found, in the vendor's words.
+        what: What it is, as a noun; no quote, brace, dollar sign or backtick, since a block for sh quotes it.
+        where: Where its value is found, in the vendor's words; the same holds.
         default: Its value where it isn't set; without one it must be set.
         choices: What may be given, and what then stands in its place; anything that fits the pattern if empty.
         pattern: What a value looks like.
@@ -92,7 +92,7 @@ class Variable:
 
     @property
     def is_url(self) -> bool:
-        """Whether a slash at its end is left out, since a path follows."""
+        """Whether slashes at its end are left out, since a path follows."""
         return self.pattern.startswith("https?")
 
     def takes(self, value: str) -> bool:
@@ -101,7 +101,10 @@ class Variable:
         Args:
             value: As the user gave it.
         """
-        return value in self.choices if self.choices else bool(re.fullmatch(self.pattern, value))
+        if self.choices:
+            return value in self.choices
+        # What else there is in a header, such as an invisible character that was copied along, the SDK doesn't send.
+        return value.isascii() and value.isprintable() and bool(re.fullmatch(self.pattern, value))
 
 
 @dataclass(frozen=True)
@@ -141,17 +144,15 @@ class Limits:
     """What a backend refuses beyond; `None` where it names no number.
 
     Args:
-        payload_bytes: Bytes of a request, after decompression.
+        payload_bytes: Bytes of a request, after decompression; the batches of collector-config/ stay within.
         points: Points in a request; requests are split where the exporter can.
         buckets: Buckets of a histogram; finer ones are merged.
-        attributes: Attributes of a point.
         text: The same and what else there is, for people.
     """
 
     payload_bytes: int | None = None
     points: int | None = None
     buckets: int | None = None
-    attributes: int | None = None
     text: str = ""
 
 
@@ -313,5 +314,5 @@ WORDS: Final = {
     HISTOGRAM: ANY_HISTOGRAM,
 }
 """What each of those standard variables can be set to."""
-URL: Final = r"https?://[^\s,;%\"'\\]+"
-"""The pattern of a URL; a slash at its end is left out."""
+URL: Final = r"https?://[^\s,;%\"'\\/?#][^\s,;%\"'\\?#]*"
+"""The pattern of a URL; slashes at its end are left out."""

@@ -31,8 +31,8 @@ BACKEND = Backend(
         Variable(
             "AWS_REGION",
             "the region",
-            "the console's region menu",
-            pattern=r"[a-z]{2}(-[a-z]+)+-\d",
+            "the region menu of the console",
+            pattern=r"(?!cn-)[a-z]{2}(-[a-z]+)+-\d",
             example="eu-central-1",
         ),
         Variable(
@@ -45,10 +45,10 @@ BACKEND = Backend(
     limits=Limits(
         payload_bytes=1_000_000,
         points=1_000,
-        attributes=150,
         text="a request of 1 MB and 1,000 points, 150 labels a point, 500 requests a second",
     ),
     remarks=(
+        "The regions in China have another host: set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT to it instead of AWS_REGION.",
         "Both ways need the permission cloudwatch:PutMetricData, an API key cloudwatch:CallWithBearerToken as well.",
         "rate() and increase() are wrong on delta points there, and don't say so.",
         "Names keep their dots, so PromQL there writes them in quotes, inside the braces.",

@@ -34,7 +34,7 @@ BACKEND = Backend(
         Variable(
             "DD_SITE",
             "the site",
-            "the address of the browser's page, without app.",
+            "the address in the browser, without app.",
             default="datadoghq.com",
             choices=same(
                 "datadoghq.com",

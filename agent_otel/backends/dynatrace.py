@@ -30,7 +30,7 @@ BACKEND = Backend(
         Variable(
             "DT_ENV_ID",
             "the id of the environment",
-            "the browser's address: https://ID.apps.dynatrace.com",
+            "the address in the browser, https://ID.apps.dynatrace.com",
             pattern=r"[a-z0-9-]+",
             example="abc12345",
         ),
@@ -44,7 +44,6 @@ BACKEND = Backend(
     limits=Limits(
         payload_bytes=4_000_000,
         points=15_000,
-        attributes=50,
         text="a request of 4 MB and 15,000 points, 50 attributes a point, keys of 100 and values of 255 characters",
     ),
     remarks=(

@@ -36,7 +36,7 @@ BACKEND = Backend(
         Variable(
             "GOOGLE_CLOUD_PROJECT",
             "the id of the project",
-            "the console's project menu",
+            "the project menu of the console",
             pattern=r"[a-z][a-z0-9.:-]{4,}",
             example="my-project-123",
         ),

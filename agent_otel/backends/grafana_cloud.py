@@ -5,6 +5,7 @@ from agent_otel.backends import (
     CUMULATIVE,
     EXPLICIT,
     PROTOCOL_ONLY,
+    URL,
     Backend,
     Choice,
     SignIn,
@@ -34,7 +35,7 @@ BACKEND = Backend(
             "GRAFANA_CLOUD_OTLP_ENDPOINT",
             "the OTLP endpoint of the stack",
             _WHERE,
-            pattern=r"https?://[^\s,;%\"'\\]+/otlp/?",
+            pattern=f"{URL}/otlp/*",
             example="https://otlp-gateway-prod-eu-west-2.grafana.net/otlp",
         ),
         Variable(

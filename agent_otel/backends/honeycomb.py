@@ -38,7 +38,7 @@ BACKEND = Backend(
         Variable(
             "HONEYCOMB_REGION",
             "the instance",
-            "the browser's address: ui.honeycomb.io is us, ui.eu1.honeycomb.io is eu",
+            "the address in the browser: ui.honeycomb.io is us, ui.eu1.honeycomb.io is eu",
             default="us",
             choices={"us": "api.honeycomb.io", "eu": "api.eu1.honeycomb.io"},
         ),

@@ -49,7 +49,6 @@ BACKEND = Backend(
     ),
     limits=Limits(
         payload_bytes=1_000_000,
-        attributes=64,
         text="a request of 1 MB, 64 attributes a point, names of 255 and values of 4,095 characters",
     ),
     remarks=(

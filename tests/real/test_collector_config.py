@@ -4,6 +4,7 @@ What those of the vendors send is seen in test_vendor_configs.py, the ways to Pr
 """
 
 import os
+import re
 import subprocess
 import time
 from collections import Counter
@@ -22,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 
 from agent_otel import catalog
 from tests import receivers as at
-from tests.collector_configs import COMMANDS, FOLDER, NOT_HERE, load, must_be_set
+from tests.collector_configs import COMMANDS, FOLDER, NOT_HERE, load, may_be_set, must_be_set
 from tests.real.servers import Collector, Prometheus, VictoriaMetrics, tool, until
 
 # Values that a variable could have; what isn't named here is a word.
@@ -88,6 +89,23 @@ def test_a_missing_variable_is_named(command, name, empty, validate):
     said = validate(command, given | ({name: ""} if empty else {}))
 
     assert f"extensions::bearertokenauth/{name}: no bearer token provided" in said
+
+
+@pytest.mark.parametrize(("file", "name"), may_be_set())
+def test_an_empty_variable_is_no_default_and_is_named(file, name, validate):
+    command = min((command for command in COMMANDS if file in command), key=len)
+
+    said = validate(command, values(command) | {name: ""})
+
+    assert f"extensions::bearertokenauth/{name}: no bearer token provided" in said
+
+
+def test_a_collector_that_would_listen_everywhere_doesnt_start(tmp_path):
+    with (
+        pytest.raises(AssertionError, match="bearertokenauth/OTELCOL_LISTEN: no bearer token provided"),
+        Collector(tmp_path, "base.yaml", "local.yaml", OTELCOL_LISTEN=""),
+    ):
+        pass
 
 
 def test_a_base_without_a_backend_asks_for_one(validate):
@@ -182,6 +200,28 @@ def test_a_program_arrives_in_victoriametrics(tmp_path):
     ):
         at.run(RUNS, OTEL_EXPORTER_OTLP_ENDPOINT=running.endpoint)
         until(lambda: database.value("sum(agent_otel_runs_total)") == 3)
+
+
+def test_the_readmes_second_backend_gets_what_programs_sent_and_the_first_what_it_wants(tmp_path):
+    (block,) = re.findall(
+        r"^```yaml\n(.*?)^```$", (FOLDER / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    second = tmp_path / "second.yaml"
+    second.write_text(block)
+    files = ("base.yaml", "gateway/agent.yaml", "gateway/agent-to-delta.yaml", second)
+    with at.otlp_http() as delta, at.otlp_http() as cumulative:
+        to = {"GATEWAY_ENDPOINT": delta, "SECOND_ENDPOINT": cumulative}
+        urls = {name: f"http://127.0.0.1:{receiver.port}" for name, receiver in to.items()}
+        with Collector(tmp_path, *files, **urls) as running, program(running) as provider:
+            counter = provider.get_meter("test").create_counter("work")
+            for exports in (1, 2):
+                counter.add(3)
+                assert provider.force_flush()
+                delta.wait_for(exports)
+                cumulative.wait_for(exports)
+            arrived = [[point.as_int for *_, point in points(receiver)] for receiver in (delta, cumulative)]
+
+    assert [[3, 3], [3, 6]] == arrived
 
 
 # What becomes of cumulative points where the backend wants delta
@@ -365,6 +405,30 @@ def test_the_guard_merges_ten_thousand_points_of_one_export(tmp_path):
     assert [found["counter", tool].as_int for tool in ("t0", "t1")] == [5000, 5000]
     assert [found["histogram", tool].count for tool in ("t0", "t1")] == [5000, 5000]
     assert sum(found["histogram", tool].sum for tool in ("t0", "t1")) == sum(range(10_000))
+
+
+@BOTH
+def test_the_guard_makes_counters_of_a_histogram_with_several_bounds(tmp_path, temporality):
+    made = ExportMetricsServiceRequest()
+    now = time.time_ns()
+    scope = made.resource_metrics.add().scope_metrics.add()
+    for name, bounds in (("mixed", [(1, 2), (1, 2), (1, 2, 4)]), ("same", [(1, 2)] * 3)):
+        histogram = scope.metrics.add(name=name).histogram
+        histogram.aggregation_temporality = 2 if temporality is AggregationTemporality.CUMULATIVE else 1
+        for user, each in enumerate(bounds):
+            point = histogram.data_points.add(time_unix_nano=now, start_time_unix_nano=now - 1000)
+            point.attributes.add(key="user.id").value.string_value = f"u{user}"
+            point.count, point.sum = 5, 15
+            point.explicit_bounds.extend(each)
+            point.bucket_counts.extend([0, 0, 5, 0][: len(each) + 1])
+    with sent_on(tmp_path, "guard.yaml") as (received, running):
+        send(running, made)
+        received.wait_for(1)
+
+    found = {name: point for name, *_, point in points(received)}
+    assert len(found) == len([*points(received)]) == 3
+    assert (15, 45) == (found["mixed_count"].as_int, found["mixed_sum"].as_double)
+    assert (15, [0, 0, 15]) == (found["same"].count, found["same"].bucket_counts)
 
 
 def test_the_guard_leaves_an_exemplar_its_trace_and_no_attribute(tmp_path):

@@ -22,7 +22,7 @@ from agent_otel.settings import Settings
 from tests.optional import do_without, need
 from tests.read_back import PAGE
 from tests.real.servers import CONFIGS, ROOT, Collector, Prometheus, tool, until
-from tests.real.spans import DIALECTS, ERROR, Span, send, sending
+from tests.real.spans import BEGAN, DIALECTS, ERROR, Span, send, sending
 from tests.recorded_runs import load
 
 RECORDS = load()
@@ -436,6 +436,49 @@ def test_usage_that_is_missing_or_wrong_is_counted_and_not_guessed(sent, ask, se
     assert {("m6", "input"): 10} == ask(service, TOKENS, "gen_ai_request_model", "agent_otel_token_type")
 
 
+UNMEASURED = {"backwards": (100, -7), "from 0": (-BEGAN, BEGAN), "to 0": (0, -BEGAN), "never": (-BEGAN, 0)}
+UNMEASURED |= {"a month": (0, 30 * 86400)}
+MEASURED = {"good": (0, 10), "instant": (0, 0), "long": (0, 30 * 86400 - 1)}
+
+
+@pytest.mark.parametrize(
+    ("make", "seconds"),
+    [
+        (run, RUN_SECONDS),
+        (tool_call, TOOL_SECONDS),
+        (chat, LLM_SECONDS),
+        (
+            lambda **more: chat(**{**more, "gen_ai.operation.name": "embeddings"}),
+            "gen_ai_client_operation_duration_seconds",
+        ),
+    ],
+    ids=["run", "tool", "inference", "embeddings"],
+)
+def test_a_duration_that_cant_be_one_isnt_recorded(sent, ask, service, make, seconds):
+    spans = []
+    for name, (begin, lasted) in (UNMEASURED | MEASURED).items():
+        span = make(**{"gen_ai.agent.version": name})
+        span.begin, span.seconds = begin, lasted
+        spans.append(span)
+    sent(*spans)
+    expected = {(name,): lasted for name, (_, lasted) in MEASURED.items()}
+
+    assert expected == ask(service, f"{seconds}_sum", RELEASE, expected=expected)
+    assert dict.fromkeys(expected, 1) == ask(service, f"{seconds}_count", RELEASE)
+
+
+def test_what_was_measured_wrongly_is_counted_all_the_same(sent, ask, service):
+    for name, (begin, lasted) in UNMEASURED.items():
+        wrong = run(name), chat(**usage(input_tokens=2, output_tokens=1), **{"gen_ai.agent.name": name})
+        for span in wrong:
+            span.begin, span.seconds = begin, lasted
+        sent(*wrong)
+    expected = {(name,): 1 for name in UNMEASURED}
+
+    assert expected == ask(service, RUNS, NAME, expected=expected)
+    assert expected == ask(service, TOKENS, NAME, agent_otel_token_type="output")
+
+
 def test_usage_is_missing_of_a_stream_that_broke_and_not_of_a_call_that_failed(sent, ask, service):
     first = {"gen_ai.response.time_to_first_chunk": 0.25}
     broken = Span(
@@ -688,6 +731,16 @@ def test_a_service_or_scope_that_is_left_out_makes_nothing(collector, ask, servi
 
     assert {("input",): 3, ("output",): 1} == ask(service, TOKENS, "agent_otel_token_type")
     assert {} == prometheus.query(f'{RUNS}{{job="has-agent-otel"}}')
+
+
+def test_a_service_with_an_empty_name_isnt_left_out_by_an_empty_variable(tmp_path, prometheus, service):
+    files = ("base.yaml", "local.yaml", "from-traces.yaml")
+    given = {"PROMETHEUS_URL": prometheus.url, "OTELCOL_FROM_TRACES_INTERVAL": "500ms"}
+    with Collector(tmp_path, *files, OTELCOL_FROM_TRACES_EXCLUDE="", **given) as running:
+        with sending(running.endpoint, service_name="") as provider:
+            send(provider, run(service))
+
+        assert until(lambda: prometheus.value(f'sum({RUNS}{{{NAME}="{service}"}})')) == 1
 
 
 def test_requests_at_once_lose_nothing_and_are_one_series(collector, ask, service):
