@@ -14,7 +14,6 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, set_span
 
 from agent_otel import AgentMetrics, MeasurementError, Settings, _recorder, catalog
 from agent_otel._recorder import Recorder
-from agent_otel.artifacts import __main__ as artifacts
 from agent_otel.settings import from_environment
 from agent_otel.testing import Captured, FakeClock
 
@@ -121,19 +120,6 @@ def test_a_setting_that_is_wrong_keeps_its_default_where_nobody_configures(monke
 
     assert Settings() == from_environment()
     assert "AGENT_OTEL_SEMCONV='v9': use one of" in caplog.text
-
-
-def test_generating_writes_every_file_into_the_project_it_is_run_in(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="run this in the project's root"):
-        artifacts.main()
-    for name in artifacts.FILES:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    artifacts.main()
-
-    assert {name: text() for name, text in artifacts.FILES.items()} == {
-        name: (tmp_path / name).read_text(encoding="utf-8") for name in artifacts.FILES
-    }
 
 
 def test_the_default_clock_measures_seconds():
