@@ -13,6 +13,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.receivers import free_port
+
 
 def why_not():
     """What keeps rotel from running here; nothing, mostly."""
@@ -32,12 +34,6 @@ def _environment():
     """For the program, which is linked with Python's own library, wherever that is."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ROTEL_"))}
     return {**kept, "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR") or ""}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Collector:
